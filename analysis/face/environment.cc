@@ -54,6 +54,13 @@ std::shared_ptr<const StepErrors> EnvironmentData::step_errors() const {
   });
 }
 
+std::shared_ptr<const RunLosses> EnvironmentData::run_losses() const {
+  return run_losses_.get([&] {
+    const std::string file = required_file(libraries_, kRunLossesFile);
+    return std::make_shared<const RunLosses>(parse_csv(read_text_file(file), file));
+  });
+}
+
 const PriceBook& EnvironmentData::prices() const {
   return prices_.get([&] { return PriceBook::load(libraries_); });
 }

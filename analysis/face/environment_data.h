@@ -11,6 +11,7 @@
 #include "analysis/money/study/cost_study.h"
 #include "analysis/runs/energy.h"
 #include "analysis/runs/serving/serving_spread.h"
+#include "analysis/runs/training/run_losses.h"
 #include "analysis/runs/training/step_range.h"
 #include "flopcast/environment.h"
 #include "hwmodels/fabric/link_calibration.h"
@@ -52,6 +53,7 @@ class EnvironmentData {
   PowerModel power(const std::string& architecture) const;
   ServingSpread serving_spread(const Scenario& scenario) const;
   std::shared_ptr<const StepErrors> step_errors() const;
+  std::shared_ptr<const RunLosses> run_losses() const;
   const PriceBook& prices() const;
   const std::vector<UsualSpread>& usual_spreads() const;
 
@@ -63,6 +65,7 @@ class EnvironmentData {
   Lazy<std::shared_ptr<const EngineConstants>> engine_;
   Lazy<std::string> power_, spread_;  // texts of tables
   Lazy<std::shared_ptr<const StepErrors>> step_errors_;
+  Lazy<std::shared_ptr<const RunLosses>> run_losses_;
   Lazy<PriceBook> prices_;
   Lazy<std::vector<UsualSpread>> usual_spreads_;
 };

@@ -93,6 +93,7 @@ RunOptions run_options(const Scenario& scenario, const Environment& environment,
   options.project = settings.project;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
   options.errors = environment.data().step_errors();
+  options.losses = environment.data().run_losses();
   const auto teller = std::make_shared<Teller>(settings);
   options.stage = [teller](const std::string& what) { teller->begin(what, "operations"); };
   options.progress = [teller](std::uint64_t done, std::uint64_t all) { return teller->update(done, all); };

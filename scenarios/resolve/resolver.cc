@@ -463,7 +463,9 @@ class Resolver {
   void resilience() {
     if (!sound("resilience")) return;
     check_checkpoint_fields(in_.resilience(), places_, faults_);
-    if (cluster_known_ && sound("resilience")) out_.resilience = resilience_of(in_.resilience(), out_.cluster);
+    if (!cluster_known_ || !sound("resilience")) return;
+    out_.resilience = resilience_of(in_.resilience(), out_.cluster);
+    out_.resilience.stated = in_.has_resilience();
   }
 
   void check_resilience() {

@@ -67,7 +67,8 @@ struct ResilienceConfig {
   double planned_interruptions_per_day = 0;
   Seconds planned_pause;  ///< of each, without writing and reading its checkpoint
   std::uint64_t seed = 0;
-  int replays = 0;  ///< 0: the closed form only
+  int replays = 0;      ///< 0: the closed form only
+  bool stated = false;  ///< the scenario says something of all this
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -85,6 +86,7 @@ struct ResilienceConfig {
     field("planned_pause", &ResilienceConfig::planned_pause, {"life"});
     field("seed", &ResilienceConfig::seed, {"life"});
     field("replays", &ResilienceConfig::replays, {"life"});
+    field("stated", &ResilienceConfig::stated, {.cause = kLabel, .resolved = true});
   }
 };
 

@@ -48,6 +48,37 @@ TEST_CASE("a step's range holds the prediction, is the same every time, and is m
   CHECK(report_of(kSmall).range->step_s.p5 == range.step_s.p5);
 }
 
+TEST_CASE("what runs were published to lose is in the range of a run that says nothing of it") {
+  const auto losses = [](const std::string& rows) {
+    return RunLosses(parse_csv("run,share,gpus,source,date\n" + rows, "t"));
+  };
+  const FigureRange half = losses("a,0.5,,,\n").over_predicted(1, 0);
+  CHECK(half.p5 == Approx(2));
+  CHECK(half.p95 == Approx(2));
+  // Of two runs that lost nothing and half, each is as likely.
+  const FigureRange either = losses("a,0.5,,,\nb,1,,,\n").over_predicted(0.9, 0.01);
+  CHECK(either.p5 == Approx(0.9).epsilon(0.02));
+  CHECK(either.p95 == Approx(1.8).epsilon(0.02));
+  const FigureRange none = losses("a,1,,,\n").over_predicted(1, 0.1), known = log_normal_range(1, 0.1);
+  CHECK(none.p5 == Approx(known.p5));
+  CHECK(none.p95 == Approx(known.p95));
+  CHECK_THROWS_AS(losses("a,1.2,,,\n"), InputError);
+  CHECK_THROWS_AS(losses(""), InputError);
+
+  RunOptions options;
+  options.errors = data().step_errors();
+  options.losses = data().run_losses();
+  const std::string run = "llama_3_1_8b_64_h100";
+  const TrainingReport silent = run_training(testing::resolved(run, {}), options);
+  const TrainingReport stated =
+      run_training(testing::resolved(run, std::vector<std::string>{"resilience.restart=10 min"}), options);
+  CHECK(silent.projection->lost_as_published);
+  CHECK_FALSE(stated.projection->lost_as_published);
+  CHECK(silent.projection->gpu_hours == Approx(stated.projection->gpu_hours));
+  CHECK(silent.projection->spread->p95 > 1.2 * stated.projection->spread->p95);
+  CHECK(stated.projection->spread->p95 == Approx(log_normal_range(1, silent.range->log_error).p95));
+}
+
 TEST_CASE("an error in what a step is made of widens its range by as much as the step spends there") {
   const Scenario scenario = testing::resolved(kSmall, {});
   std::string rows;
@@ -152,7 +183,7 @@ TEST_CASE("the range of the memory holds what is left open") {
 TEST_CASE("the range of the step goes into days, GPU-hours and money") {
   const TrainingReport report = report_of("deepseek_v3_2048_h800");
   REQUIRE(report.projection);
-  CHECK(report.projection->log_error == report.range->log_error);
+  CHECK(report.projection->spread->p95 > log_normal_range(1, report.range->log_error).p95);
   const PricedWork work = work_of(*report.projection);
   REQUIRE(work.range);
   CHECK(work.range->p5 < work.gpu_hours());

@@ -172,18 +172,20 @@ PricedWork work_of(const Projection& projection) {
   if (projection.predicted_gpu_hours > 0 && projection.energy > Joules(0) && projection.gpu_hours > 0)
     out.kwh_per_gpu_hour = projection.energy.value() / 3.6e6 / projection.gpu_hours;
   const Seconds expected = projection.life ? projection.life->closed.elapsed() : Seconds(0);
-  // Failures and the error of a step are independent: their logarithms add up as squares.
+  // Failures and the error of a step are independent: their logarithms add up as squares. What runs were published to
+  // lose has their failures in it.
   double low = 0, high = 0;
-  if (expected > Seconds(0) && projection.life->replayed) {
+  if (expected > Seconds(0) && projection.life->replayed && !projection.lost_as_published) {
     const Spread& hours = projection.life->replayed->elapsed_hours;
     low = std::log(in_hours(expected) / hours.low);
     high = std::log(hours.high / in_hours(expected));
   }
-  const double step = kNormal95 * projection.log_error;
-  if (const double both = std::hypot(low, step) + std::hypot(high, step); both > 0) {
+  const double shorter = projection.spread ? -std::log(projection.spread->p5) : 0;
+  const double longer = projection.spread ? std::log(projection.spread->p95) : 0;
+  if (low + high + shorter + longer > 0) {
     const double given = projection.gpu_hours - projection.predicted_gpu_hours;
-    out.range = HoursRange{given + projection.predicted_gpu_hours * std::exp(-std::hypot(low, step)),
-                           given + projection.predicted_gpu_hours * std::exp(std::hypot(high, step))};
+    out.range = HoursRange{given + projection.predicted_gpu_hours * std::exp(-std::hypot(low, shorter)),
+                           given + projection.predicted_gpu_hours * std::exp(std::hypot(high, longer))};
   }
   return out;
 }

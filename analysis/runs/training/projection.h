@@ -67,9 +67,12 @@ struct Projection {
   Seconds elapsed;
   Usd cost;
   Joules energy;
-  double log_error = 0;         ///< of the predicted hours, for what steps are made of; 0: not known
-  double goodput = 1;           ///< steady time over elapsed time, predicted phases
-  std::optional<JobLife> life;  ///< of the predicted phases, one after the other; closed form beside replays
+  /// Of the predicted hours, over the prediction: for what steps are made of and, where `lost_as_published`, for what
+  /// published runs lost. Nothing: not known.
+  std::optional<FigureRange> spread;
+  bool lost_as_published = false;  ///< the scenario does not say how the job is interrupted
+  double goodput = 1;              ///< steady time over elapsed time, predicted phases
+  std::optional<JobLife> life;     ///< of the predicted phases, one after the other; closed form beside replays
   std::vector<std::string> notes;
 };
 

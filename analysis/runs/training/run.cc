@@ -264,6 +264,14 @@ std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, const Time
   return out;
 }
 
+// How far off the hours of the whole run may be.
+void spread_hours(Projection& projection, const Scenario& scenario, double log_error, const RunOptions& options) {
+  projection.lost_as_published = options.losses && !scenario.resilience.stated && projection.life;
+  projection.spread = projection.lost_as_published
+                          ? options.losses->over_predicted(projection.life->closed.effective(), log_error)
+                          : log_normal_range(1, log_error);
+}
+
 ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
   ReplayedStep replayed;
   replayed.step_time = report.step_time;
@@ -410,7 +418,7 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     origins.adapters = scenario.training->adapter_rank > 0;
     origins.open = open_factors(scenario, {report.step_time, origins.memory->total()}, options);
     report.range = step_range(origins, *options.errors);
-    if (report.projection) report.projection->log_error = report.range->log_error;
+    if (report.projection) spread_hours(*report.projection, scenario, report.range->log_error, options);
   }
   compare_with_published(report);
   return report;

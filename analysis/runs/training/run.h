@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/runs/training/run_losses.h"
 #include "analysis/runs/training/training_report.h"
 #include "hwmodels/fabric/topology.h"
 #include "sim/base/diagnostic.h"
@@ -24,6 +25,8 @@ struct RunOptions {
   PowerModel power;
   /// How far off what a step is made of may be; null: figures have no range.
   std::shared_ptr<const StepErrors> errors;
+  /// What runs lose that say nothing of it; null: nothing.
+  std::shared_ptr<const RunLosses> losses;
   /// Further sinks for the step's replay, such as a trace; made when the graph is known.
   std::vector<std::function<std::unique_ptr<TimelineSink>(const TrainingStep&)>> extra_sinks;
   /// What is being replayed, for people who wait. May be empty.

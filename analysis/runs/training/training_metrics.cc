@@ -88,11 +88,12 @@ MetricValue projected(const Projection& p, double whole, std::size_t at) {
 }
 
 constexpr QuantileRow<Projection, 3> kProjectionRangeRows[] = {
-    {"gpu_hours_range", "GPU-hours", "GPU-hours, whole run", "Range of the GPU-hours, from that of the step",
+    {"gpu_hours_range", "GPU-hours", "GPU-hours, whole run",
+     "Range of the GPU-hours, from that of the step and what runs lose",
      [](const Projection& p, std::size_t at) { return projected(p, p.gpu_hours, at); }, show::hours},
-    {"days_range", "days", "days, whole run", "Range of the days, from that of the step",
+    {"days_range", "days", "days, whole run", "Range of the days, from that of the step and what runs lose",
      [](const Projection& p, std::size_t at) { return projected(p, in_days(p.elapsed), at); }, show::days},
-    {"cost_range_usd", "USD", "cost, whole run", "Range of the cost, from that of the step; prices as stated",
+    {"cost_range_usd", "USD", "cost, whole run", "Range of the cost, from that of the GPU-hours; prices as stated",
      [](const Projection& p, std::size_t at) { return projected(p, p.cost.value(), at); }, show::usd},
 };
 
@@ -175,7 +176,7 @@ constexpr std::string_view kNoProjection = "the scenario has no phases, or its w
 void add_projection_metrics(MetricList& list, const TrainingReport* report) {
   const Projection* const projection = report && report->projection ? &*report->projection : nullptr;
   list.add<Projection>("projection.", kProjectionRows, projection, kNoProjection);
-  const bool ranged = projection && projection->log_error > 0;
+  const bool ranged = projection && projection->spread;
   list.add<Projection, 3>("projection.", kProjectionRangeRows, kRangeQuantiles, ranged ? projection : nullptr,
                           projection ? kNoRange : kNoProjection);
   if (!report) list.add<PhaseProjection>("projection.phases[NAME].", kPhaseRows, nullptr);

@@ -176,6 +176,19 @@ std::string range_line(const TrainingReport& report) {
   return text + fmt::format("; most of it for {}", fmt::join(inputs, ", "));
 }
 
+std::string hours_line(const TrainingReport& report) {
+  if (!report.projection || !report.projection->spread || report.projection->predicted_gpu_hours <= 0) return {};
+  const Projection& run = *report.projection;
+  const double given = run.gpu_hours - run.predicted_gpu_hours;
+  const auto hours = [&](double factor) { return format_integer(given + run.predicted_gpu_hours * factor); };
+  return fmt::format(
+      "90 % of the cases: {} to {} GPU-hours, for {}", hours(run.spread->p5), hours(run.spread->p95),
+      run.lost_as_published
+          ? "the range of the step and what published runs lost to restarts, evaluation, loss spikes and "
+            "slow nodes (analysis/data/run_losses.csv), since the scenario does not state its resilience"
+          : "the range of the step; interruptions as the scenario states them");
+}
+
 std::string evidence_line(const EvidenceShare& evidence) {
   const Seconds all = evidence.measured + evidence.fitted + evidence.roofline;
   if (all <= Seconds(0)) return {};

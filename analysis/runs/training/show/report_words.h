@@ -20,6 +20,8 @@ std::vector<std::string> assumptions(const TrainingReport& report);
 std::string run_line(const RunFacts& run);  ///< how the replay went
 /// Within what 90 % of the cases lie, and what that comes from; empty where errors were not given.
 std::string range_line(const TrainingReport& report);
+/// The same of the whole run; empty without one.
+std::string hours_line(const TrainingReport& report);
 std::string evidence_line(const EvidenceShare& evidence);  ///< what compute time rests on; may be empty
 
 }  // namespace flopcast::report_words

@@ -204,6 +204,8 @@ std::string projection_section(const TrainingReport& report, const TextStyle& st
   if (projection.predicted_gpu_hours > 0) {
     out += "\n" + style.dim("  GPU-hours of the predicted part") + "\n" + makeup_table(projection, style);
   }
+  if (const std::string hours = hours_line(report); !hours.empty())
+    out += "\n  " + wrap(hours, style.width() - 2, "  ") + "\n";
   if (projection.life) {
     out += "\n" +
            style.dim("  " + wrap("Failures and goodput: " + life_caption(*projection.life), style.width() - 2, "  ")) +

@@ -280,6 +280,7 @@ void add_run(const TrainingReport& r, Page& page) {
   page.heading("The whole run");
   page.figure(drawing_of(chart));
   page.table(table.header, table.rows, table.align);
+  if (const std::string hours = report_words::hours_line(r); !hours.empty()) page.note(hours);
   if (projection.life) add_life(*projection.life, r.scenario.cluster.gpus(), page);
 }
 
