@@ -307,6 +307,10 @@ class Resolver {
           "all_to_all, or a later software");
     }
     check_split_sequence(config, "training.plan");
+    if (!open_ && sound("training.plan"))
+      check_software_plan(config, {"training.plan", "training.batch"}, places_, faults_);
+    if (!open_ && sound("training.plan") && sound("training.offload") && cluster_known_)
+      check_offload(config, out_.cluster.node, {"training.plan", "training.batch"}, places_, faults_);
     if (config.attention_kernel == AttentionKernel::unfused && config.plan.context > 1) {
       add("training.attention_kernel", fmt::format("unfused over {} GPUs that share a sequence", config.plan.context),
           "fused or flash2, or training.plan.context: 1");
@@ -335,11 +339,12 @@ class Resolver {
       add(field, fmt::format("{}, which {} of {} does not have", found, software.name, software.released), expected);
     };
     const ScheduleRow* schedule = find_schedule(config.schedule);
-    if (schedule != nullptr && schedule->two_copies && before("2024-12"))
+    if (schedule != nullptr && schedule->two_copies && before("2024-12") && software.schedules.empty())
       refuse("training.schedule", quoted(config.schedule), "a schedule of one stage on one rank, or a later software");
     if (config.precision.linear == Precision::fp8 && before("2022-09"))
       refuse("training.precision.linear", "fp8", "bf16, or a later software");
-    if (config.plan.expert > 1 && before("2022-01"))
+    const bool said = std::find(software.lacks.begin(), software.lacks.end(), "expert") != software.lacks.end();
+    if (config.plan.expert > 1 && before("2022-01") && !said)
       refuse("training.plan.expert", fmt::format("{}: experts on several ranks", config.plan.expert),
              "1, or a later software");
     if (model_known_ && model_.moe.experts > 0 && before("2022-01"))
@@ -443,6 +448,10 @@ class Resolver {
       check_laws(config, {p.has_plan() ? path + ".plan" : "training.plan",
                           p.has_batch() ? path + ".batch" : "training.batch", path});
       check_split_sequence(config, p.has_plan() ? path + ".plan" : "training.plan");
+      if (p.has_plan() && !open_)
+        check_software_plan(config, {path + ".plan", path + ".batch", path + ".plan"}, places_, faults_);
+      if (p.has_plan() && !open_ && cluster_known_)
+        check_offload(config, out_.cluster.node, {path + ".plan", path + ".batch"}, places_, faults_);
     }
     out_.phases.push_back(std::move(out));
   }

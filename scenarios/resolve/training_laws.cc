@@ -346,6 +346,55 @@ void check_schedule(const TrainingConfig& training, const PlanPaths& paths, cons
   }
 }
 
+void check_offload(const TrainingConfig& training, const NodeSpec& node, const PlanPaths& paths, const Places& places,
+                   Diagnostics& faults) {
+  const OffloadPlan& offload = training.offload;
+  const ParallelPlan& plan = training.plan;
+  const auto add = [&](const char* field, std::string found, std::string expected) {
+    faults.push_back(places.fault(std::string("training.offload.") + field, std::move(found), std::move(expected)));
+  };
+  if (offload.parameters && (plan.zero_stage < 3 || plan.shards() < 2))
+    add("parameters", fmt::format("true with zero_stage {} over {} GPUs", plan.zero_stage, plan.shards()),
+        fmt::format("false, or shards to come from the host: {}.zero_stage: 3 over several GPUs", paths.plan));
+  if (offload.parameters && offload.optimizer > 0 && offload.optimizer < 1)
+    add("optimizer", fmt::format("{:g} beside parameters: true", offload.optimizer),
+        "nothing: all of the optimiser goes with the parameters");
+  if (offload.optimizer_share() > 0 && node.host_memory_bandwidth <= BytesPerSecond(0))
+    add(offload.parameters ? "parameters" : "optimizer", "an optimiser on CPUs whose memory is not known",
+        fmt::format("cluster.node_override.host_memory_bandwidth, which {} does not state", node.name));
+  const bool moves = offload.activations > 0 || offload.optimizer_share() > 0;
+  if (moves && node.host_bandwidth <= BytesPerSecond(0))
+    add(offload.activations > 0 ? "activations" : "optimizer", "a GPU whose link to the host is not known",
+        "cluster.node_override.host_bandwidth");
+}
+
+void check_software_plan(const TrainingConfig& training, const PlanPaths& paths, const Places& places,
+                         Diagnostics& faults) {
+  const SoftwareProfile& software = training.software;
+  const ParallelPlan& plan = training.plan;
+  const std::pair<const char*, int> degrees[] = {
+      {"pipeline", plan.pipeline}, {"tensor", plan.tensor}, {"context", plan.context}, {"expert", plan.expert}};
+  for (const auto& [field, degree] : degrees) {
+    if (degree < 2 || std::find(software.lacks.begin(), software.lacks.end(), field) == software.lacks.end()) continue;
+    faults.push_back(places.fault(paths.plan + "." + field,
+                                  fmt::format("{}: {} parallelism, which {} of {} does not have", degree, field,
+                                              software.name, software.released),
+                                  "1, or another software"));
+  }
+  const std::vector<std::string>& known = software.schedules;
+  if (plan.pipeline < 2 || known.empty() || !training.schedule_file.empty() ||
+      find_schedule(training.schedule) == nullptr)
+    return;
+  if (std::find(known.begin(), known.end(), training.schedule) != known.end()) return;
+  const std::string cut = plan.chunks > 1 ? "interleaved_1f1b" : "1f1b";
+  const bool nearest = std::find(known.begin(), known.end(), cut) != known.end();
+  faults.push_back(with_remedy(places.fault(paths.schedule,
+                                            fmt::format("\"{}\", which {} of {} does not have", training.schedule,
+                                                        software.name, software.released),
+                                            fmt::format("one of {}, or another software", fmt::join(known, ", "))),
+                               fmt::format("schedule: \"{}\"", nearest ? cut : known.front())));
+}
+
 Diagnostics plan_faults(const TrainingConfig& training, const ClusterSpec& cluster) {
   const PlanPaths paths{"training.plan", "training.batch"};
   const Places nowhere;
@@ -359,6 +408,8 @@ Diagnostics plan_faults(const TrainingConfig& training, const ClusterSpec& clust
   const bool divides = check_batch(training.batch, training.plan, paths, nowhere, faults);
   if (divides && training.schedule_file.empty()) check_schedule(training, paths, nowhere, faults);
   check_expert_load(training.expert_load, training.plan, training.model, nowhere, faults);
+  check_software_plan(training, paths, nowhere, faults);
+  check_offload(training, cluster.node, paths, nowhere, faults);
   return faults;
 }
 

@@ -41,6 +41,12 @@ void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& precision, cons
 /// Schedule by name: what the schedule itself asks for. The number of micro-batches must be known. What has been said
 /// of the step is not said again of a phase.
 void check_schedule(const TrainingConfig& training, const PlanPaths& paths, const Places& places, Diagnostics& faults);
+/// What lies in the host's memory, and what that asks of plan and node.
+void check_offload(const TrainingConfig& training, const NodeSpec& node, const PlanPaths& paths, const Places& places,
+                   Diagnostics& faults);
+/// What the plan asks for and the software does not have.
+void check_software_plan(const TrainingConfig& training, const PlanPaths& paths, const Places& places,
+                         Diagnostics& faults);
 /// Everything of the above that is wrong with the plan of a configuration, without places in a file.
 Diagnostics plan_faults(const TrainingConfig& training, const ClusterSpec& cluster);
 

@@ -270,6 +270,30 @@ TEST_CASE("software is not asked for what it does not have") {
              ContainsSubstring("training.precision.linear"));
 }
 
+TEST_CASE("a plan does not ask software for parallelism and schedules that it lacks") {
+  const auto with = [](const std::string& software) {
+    return replaced(kSmall, "training {", "training { software: \"" + software + "\"");
+  };
+  CHECK_THAT(faults_of(with("pytorch-fsdp-eager")),
+             ContainsSubstring("training.plan.expert") &&
+                 ContainsSubstring("expert parallelism, which pytorch-fsdp-eager of 2025 does not have"));
+  CHECK_THAT(faults_of(with("pytorch-fsdp-eager"), {"training.schedule=dualpipe"}),
+             ContainsSubstring("training.schedule") && ContainsSubstring("schedule: \"1f1b\""));
+  CHECK_THAT(faults_of(with("huggingface-fsdp-2025.06")), ContainsSubstring("training.plan.pipeline"));
+  CHECK_THAT(faults_of(with("megatron-core-2025.09"), {"training.schedule=zb_h1"}),
+             ContainsSubstring("one of 1f1b, interleaved_1f1b, overlapped_1f1b"));
+}
+
+TEST_CASE("what is offloaded needs a place to lie and a way there") {
+  CHECK_THAT(faults_of(kSmall, {"training.offload.parameters=true"}),
+             ContainsSubstring("training.offload.parameters") && ContainsSubstring("zero_stage: 3"));
+  CHECK_THAT(
+      faults_of(kSmall, {"training.offload.optimizer=0.5", "cluster.node_override.host_memory_bandwidth=0 GB/s"}),
+      ContainsSubstring("training.offload.optimizer") && ContainsSubstring("host_memory_bandwidth"));
+  CHECK_THAT(faults_of(kSmall, {"training.offload.activations=1.5"}),
+             ContainsSubstring("training.offload.activations"));
+}
+
 TEST_CASE("what a model has not cannot be done again") {
   CHECK_THAT(faults_of(kSmall, {"training.recompute.full_layer=true", "training.recompute.full_layers=999"}),
              ContainsSubstring("training.recompute.full_layers") && ContainsSubstring("at most 61"));

@@ -39,6 +39,10 @@ std::string to_text(const SoftwareProfile& software) {
     if (software.host_message > Seconds(0))
       text += fmt::format(" (host {:g} us each)", software.host_message.value() * 1e6);
   }
+  if (software.scatters_messages)
+    text += ", a part of each message of a pipeline sent by each GPU that shares matrices";
+  if (!software.schedules.empty()) text += fmt::format(", pipelines by {}", fmt::join(software.schedules, ", "));
+  if (!software.lacks.empty()) text += fmt::format(", no {} parallelism", fmt::join(software.lacks, ", "));
   if (software.expert_tensor_follows_tensor) text += ", experts sliced like dense matrices";
   if (software.flash2) text += ", attention by FlashAttention-2";
   if (software.repeats_keys) text += ", keys and values repeated for every head of queries";

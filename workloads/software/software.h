@@ -77,6 +77,10 @@ struct SoftwareProfile {
   Seconds host_sizes;     ///< until the host has read how many rows go where, and has sent them off
   Seconds host_adapter;   ///< host time of each product of an adapter, beside its launch
 
+  // What plans may ask for.
+  std::vector<std::string> schedules;  ///< of pipelines that it has; empty: all
+  std::vector<std::string> lacks;      ///< degrees of a plan that are 1 with it
+
   // What plans leave open.
   bool expert_tensor_follows_tensor = false;  ///< experts are sliced like dense matrices, unless a plan says otherwise
   bool overlaps_exchange = true;              ///< gradients and parameters of data parallelism travel beside compute
@@ -142,6 +146,8 @@ struct SoftwareProfile {
     field("host_layer", &SoftwareProfile::host_layer, {"software"});
     field("host_exchange", &SoftwareProfile::host_exchange, {"software"});
     field("host_sizes", &SoftwareProfile::host_sizes, {"software"});
+    field("schedules", &SoftwareProfile::schedules, {"software"});
+    field("lacks", &SoftwareProfile::lacks, {"software"});
     field("seen", &SoftwareProfile::seen, {kLabel});
     field("memory_seen", &SoftwareProfile::memory_seen, {kLabel});
     field("sources", &SoftwareProfile::sources, {.cause = kLabel, .resolved = true});

@@ -178,18 +178,21 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
   };
   const ParallelPlan& plan = base.plan;
   const BatchConfig& batch = base.batch;
-  const bool moe = model.moe.experts > 0;
+  const std::vector<std::string>& lacks = base.software.lacks;
+  const auto has = [&](const char* degree) { return std::find(lacks.begin(), lacks.end(), degree) == lacks.end(); };
+  const bool moe = model.moe.experts > 0 && has("expert");
 
   // Tensor parallelism beyond the GPUs that NVLink joins is possible and never wise.
   vary(space.tensor, "training.plan.tensor", &C::tensor,
        divisors(std::gcd<std::int64_t>(model.attention.heads, model.ffn_width),
-                std::min(space.gpus, std::max(8, space.gpus_per_node))),
+                has("tensor") ? std::min(space.gpus, std::max(8, space.gpus_per_node)) : 1),
        plan.tensor);
   vary(space.context, "training.plan.context", &C::context,
        divisors(std::gcd<std::int64_t>(batch.sequence_length, space.gpus),
-                std::max<std::int64_t>(1, batch.sequence_length / kFewestTokensPerGpu)),
+                has("context") ? std::max<std::int64_t>(1, batch.sequence_length / kFewestTokensPerGpu) : 1),
        plan.context);
-  vary(space.pipeline, "training.plan.pipeline", &C::pipeline, divisors(space.gpus, model.layers), plan.pipeline);
+  vary(space.pipeline, "training.plan.pipeline", &C::pipeline, divisors(space.gpus, has("pipeline") ? model.layers : 1),
+       plan.pipeline);
   space.data_varies = open.varies("training.plan.data");
   vary(space.data, "training.plan.data", &C::data, divisors(space.gpus, space.gpus), plan.data);
   vary(space.expert, "training.plan.expert", &C::expert,
@@ -209,6 +212,11 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
        std::move(sequences), batch.micro_batch_sequences);
   std::vector<int> rows(schedules().size());
   std::iota(rows.begin(), rows.end(), 0);
+  const std::vector<std::string>& known = base.software.schedules;
+  if (!known.empty())
+    std::erase_if(rows, [&](int row) {
+      return std::find(known.begin(), known.end(), schedules()[static_cast<std::size_t>(row)].name) == known.end();
+    });
   if (open.stated.count("training.schedule_file") > 0 && !matches("training.schedule", open.open)) {
     space.schedule = {C{}.schedule};
   } else {
