@@ -194,13 +194,19 @@ class Pricer {
   }
   KernelTime price(const GemmShape& shape) const { return slowed(kernels_.gemm(shape, sms_)); }
   KernelTime price(const LatentBlockShape& shape) const { return slowed(kernels_.kernels().latent_block(shape, sms_)); }
-  /// Over that of kernels made for the chip.
+  /// Over that of kernels made for the chip. Ampere, Ada and the graphics chips of Blackwell have Ampere's
+  /// instructions, and so nothing faster than FlashAttention-2.
   double attention_speed(bool backward) const {
     const TrainingOverheads& o = config_.overheads;
+    const std::string& architecture = kernels_.kernels().gpu().architecture;
+    const bool first = architecture == "ampere" || architecture == "ada" || kernels_.kernels().gpu().die == "GB202";
     switch (config_.attention_kernel) {
       case AttentionKernel::flash2:
+        if (first) return 1;
+        if (architecture == "blackwell") return backward ? o.flash2_backward_blackwell : o.flash2_forward_blackwell;
         return backward ? o.flash2_backward : o.flash2_forward;
       case AttentionKernel::flex:
+        if (first) return backward ? o.flex_backward_ampere : o.flex_forward_ampere;
         return backward ? o.flex_backward : o.flex_forward;
       case AttentionKernel::fused:
       case AttentionKernel::unfused:
@@ -222,8 +228,12 @@ class Pricer {
       const double scores = pairs * static_cast<double>(shape.batch) * shape.query_heads * (shape.causal ? 0.5 : 1);
       time.time += Flop(scores * kOperationsPerScore) / (kernels_.kernels().gpu().fp32_peak / 4);
     }
-    if (const FlopPerSecond most = config_.software.attention_rate; most > FlopPerSecond(0))
-      time.time = std::max(time.time, flop(shape) / most);
+    if (const FlopPerSecond most = config_.software.attention_rate; most > FlopPerSecond(0)) {
+      // As fast per SM and cycle on every chip: such kernels are made of Ampere's instructions.
+      const GpuSpec& gpu = kernels_.kernels().gpu();
+      const double over_measured = gpu.sms * gpu.boost_clock.value() / (132 * 1.83e9);
+      time.time = std::max(time.time, flop(shape) / (most * over_measured));
+    }
     return time;
   }
   KernelTime price(const MemoryTraffic& traffic) const {

@@ -267,6 +267,10 @@ struct TrainingOverheads {
   double flash2_energy = 1;  ///< energy per FLOP of kernels not made for the chip over that of attention as calibrated
   double flex_forward = 1;   ///< speed of FlexAttention over that of kernels made for the chip
   double flex_backward = 1;  ///< the same of its backward pass
+  // Both are made of Ampere's matrix instructions, whose rate stays while that of newer ones doubles: there
+  // FlashAttention-2 is what attention was measured with.
+  double flash2_forward_blackwell = 1, flash2_backward_blackwell = 1;
+  double flex_forward_ampere = 1, flex_backward_ampere = 1;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -284,6 +288,10 @@ struct TrainingOverheads {
     field("flash2_energy", &TrainingOverheads::flash2_energy, {"software"});
     field("flex_forward", &TrainingOverheads::flex_forward, {"software"});
     field("flex_backward", &TrainingOverheads::flex_backward, {"software"});
+    field("flash2_forward_blackwell", &TrainingOverheads::flash2_forward_blackwell, {"software"});
+    field("flash2_backward_blackwell", &TrainingOverheads::flash2_backward_blackwell, {"software"});
+    field("flex_forward_ampere", &TrainingOverheads::flex_forward_ampere, {"software"});
+    field("flex_backward_ampere", &TrainingOverheads::flex_backward_ampere, {"software"});
   }
 };
 

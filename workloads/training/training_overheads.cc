@@ -67,6 +67,11 @@ std::span<const OverheadRow> overhead_rows() {
        &O::flash2_energy},
       {"flex_forward", "", "speed of FlexAttention over that of kernels made for Hopper", &O::flex_forward},
       {"flex_backward", "", "the same of its backward pass", &O::flex_backward},
+      {"flash2_forward_blackwell", "", "speed of FlashAttention-2 over that of kernels made for Blackwell",
+       &O::flash2_forward_blackwell},
+      {"flash2_backward_blackwell", "", "the same of its backward pass", &O::flash2_backward_blackwell},
+      {"flex_forward_ampere", "", "speed of FlexAttention over FlashAttention-2 on Ampere", &O::flex_forward_ampere},
+      {"flex_backward_ampere", "", "the same of its backward pass", &O::flex_backward_ampere},
       {"graph_gap_us", "us", "between two kernels of a CUDA graph", &O::graph_gap},
   };
   return kRows;

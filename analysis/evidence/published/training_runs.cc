@@ -51,6 +51,7 @@ std::vector<int> stage_layers(const TrainingRun& run, int layers) {
 PrecisionPlan precision_of(const TrainingRun& run, const Recipe& recipe) {
   PrecisionPlan precision;
   precision.gradients = recipe.fp32_gradients ? Precision::fp32 : Precision::bf16;
+  if (!run.gradients.empty()) precision.gradients = run.gradients == "fp32" ? Precision::fp32 : Precision::bf16;
   if (recipe.bf16_states) precision.master = precision.moments = Precision::bf16;
   if (run.precision == "bf16") return precision;
   precision.linear = Precision::fp8;
@@ -153,6 +154,7 @@ std::vector<TrainingRun> read_published_runs(const CsvTable& table) {
     run.open = table.text(row, "open");
     run.dropout = table.text(row, "dropout") == "true";
     run.parameters = table.text(row, "parameters");
+    run.gradients = table.text(row, "gradients");
     run.fused_exchange = table.text(row, "tensor_overlap") == "true";
     run.gpus_per_node = small(table, row, "gpus_per_node", 8);
     run.document_length = whole(table, row, "document_length", 0);
@@ -210,6 +212,7 @@ std::string node_of(const TrainingRun& run) {
   if (run.gpu == "H100-SXM5-80GB" || run.gpu == "H100-80GB") return "hgx-h100";
   if (run.gpu == "H200-SXM5-141GB") return "hgx-h200";
   if (run.gpu == "H100-96GB-HBM2e-500W") return "grand-teton-h100";
+  if (run.gpu.starts_with("A100-SXM4")) return "hgx-a100";
   return "";
 }
 
@@ -218,6 +221,7 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   scenario.name = run.id;
   ClusterSpec& cluster = scenario.cluster;
   cluster.node = libraries.node(node_of(run));
+  if (run.gpu == "A100-SXM4-40GB") cluster.node.gpu = libraries.gpu("a100-40-sxm");
   cluster.node.gpus = std::min({cluster.node.gpus, run.gpus, run.gpus_per_node});
   // Boards of four (HGX H200 4-GPU) have no switches: six of a GPU's eighteen links go to each other one, so that
   // groups of two have a third of them.

@@ -35,6 +35,7 @@ struct TrainingRun {
   std::string parameters;  ///< "bf16": gathered so in FP8 too; empty: as the framework does
   bool dropout = false;
   bool fused_exchange = false;  ///< tensor parallelism's exchange runs with products where its software has a choice
+  std::string gradients;        ///< reduced in; empty: as the framework's recipes have it
   int gpus_per_node = 8;
   std::int64_t document_length = 0;  ///< mean, of documents packed into a sequence; 0: not packed
   int rounds = 1;                    ///< in which micro-batches come through the pipeline

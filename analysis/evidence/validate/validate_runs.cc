@@ -229,9 +229,12 @@ std::vector<RunError> predict_published_runs(const Libraries& libraries, const R
 std::vector<Check> summarise_published_runs(const std::vector<RunError>& errors, const Libraries& libraries) {
   std::vector<double> dense, experts;
   std::map<std::string, std::vector<double>> by_framework;
+  double log_a100 = 0, a100 = 0;
   for (const RunError& error : errors) {
     const double off = std::abs(error.error());
-    by_framework[error.run.framework].push_back(off);
+    const bool on_a100 = node_of(error.run) == "hgx-a100";
+    by_framework[error.run.framework + (on_a100 ? " on A100" : "")].push_back(off);
+    if (on_a100) log_a100 += error.log_off(), a100 += 1;
     if (!on_h100(error.run)) continue;
     const bool moe = libraries.model(error.run.model).moe.experts > 0;
     if (moe) {
@@ -248,6 +251,8 @@ std::vector<Check> summarise_published_runs(const std::vector<RunError>& errors,
       summary(kUnseen, "dense, H100, 64 GPUs up: largest |error|", percentile(dense, 1), 0.15, count(dense)));
   checks.push_back(summary(kUnseen, "experts, H100: median |error|", percentile(experts, 0.5), 0.12, count(experts)));
   add_coverage(checks, errors);
+  if (a100 > 0)
+    checks.push_back(summary(kUnseen, "A100: bias", std::expm1(-log_a100 / a100), 0, fmt::format("{:g} runs", a100)));
   for (const auto& [framework, off] : by_framework) {
     checks.push_back(summary(kUnseen, framework + ": median |error|", percentile(off, 0.5), 0, count(off)));
     checks.push_back(summary(kUnseen, framework + ": 90th percentile", percentile(off, 0.9), 0, count(off)));
