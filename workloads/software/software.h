@@ -73,6 +73,7 @@ struct SoftwareProfile {
   bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
   double accumulation_bytes = 0;      ///< moved per parameter to add a micro-batch's gradients to those before
   bool blocking_messages = false;     ///< both ranks of a pipeline's message stop for it
+  bool scatters_messages = false;     ///< GPUs that share matrices send a part of it each, put together behind it
   Seconds host_message;   ///< host time of a pipeline's message that comes in, with nothing queued on the GPU
   Seconds host_layer;     ///< host time of a layer, forward, beside modules and launches; twice that backward
   Seconds host_exchange;  ///< host time of each exchange within a layer
@@ -144,6 +145,7 @@ struct SoftwareProfile {
     field("host_adapter", &SoftwareProfile::host_adapter, {"software"});
     field("accumulation_bytes", &SoftwareProfile::accumulation_bytes, {"software"});
     field("blocking_messages", &SoftwareProfile::blocking_messages, {"software"});
+    field("scatters_messages", &SoftwareProfile::scatters_messages, {"software"});
     field("host_message", &SoftwareProfile::host_message, {"software"});
     field("host_layer", &SoftwareProfile::host_layer, {"software"});
     field("host_exchange", &SoftwareProfile::host_exchange, {"software"});

@@ -60,7 +60,7 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
       shards_(shards),
       shard_plan_(shard_plan),
       units_(units),
-      boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
+      boundary_(prices.message()) {
   const int directions = 1 + *std::max_element(schedule.direction_of.begin(), schedule.direction_of.end());
   for (int direction = 0; direction < directions; ++direction) path_.push_back(schedule.path(direction));
   for (const StageContent& stage : stages) {
@@ -425,7 +425,8 @@ void PassEmitter::send(RankProgram& program, Half& half, const std::vector<RankI
   const RankId to = peer[path_[schedule_.direction_of[half.micro_batch.index()]][next.index()].rank];
   OpId op = half.ready;
   if (to != program.rank.gpu && config_.mechanisms.pipeline_transfers) {
-    const PortTransfer message = point_to_point(topology_, program.rank.gpu, to, boundary_, &links_);
+    PortTransfer message = point_to_point(topology_, program.rank.gpu, to, boundary_.bytes, &links_);
+    message.latency += boundary_.gather;
     const OpName name = activation ? OpName::send_activation : OpName::send_gradient;
     op = graph_.transfer(program.rank.pipeline, message.latency, message.flows,
                          label(name, half, half.walk->layers.size()));

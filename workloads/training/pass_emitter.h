@@ -91,7 +91,7 @@ class PassEmitter {
   std::vector<StageWalk> forward_, backward_;  // by stage
   UnitParameters units_;
   std::vector<std::vector<Schedule::Location>> path_;  // [direction][stage]
-  Bytes boundary_;                                     // activations of one micro-batch between two stages
+  StepPrices::Message boundary_;                       // activations of one micro-batch between two stages
   EvidenceShare evidence_;
   SourceShare sources_;
   double times_ = 1;  // that the pass being built stands for

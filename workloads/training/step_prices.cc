@@ -198,7 +198,36 @@ const Price& StepPrices::edge(EdgePhase phase, SmShare share) const {
   return edges_[index(share)][static_cast<std::size_t>(phase)];
 }
 
-Price StepPrices::optimizer(double parameters) const { return price(price_optimizer(parameters, config_, kernels_)); }
+/// What the CPUs update: gradients to them, AdamW at the rate of their memory, parameters back; overlapped, the slowest
+/// of the three decides, beside what the GPU updates itself. Offloaded shards come and go with their exchange.
+Price StepPrices::optimizer(double parameters) const {
+  const OffloadPlan& offload = config_.offload;
+  const double on_host = parameters * offload.optimizer_share();
+  Price result = price(price_optimizer(parameters - on_host, config_, kernels_));
+  if (on_host <= 0) return result;
+  const PrecisionPlan& p = config_.precision;
+  const NodeSpec& node = exchanges_.node();
+  const double gradient = bytes_per_element(p.gradients), working = bytes_per_element(p.parameters);
+  const double touched = gradient + 2 * bytes_per_element(p.master) + 4 * bytes_per_element(p.moments) + working;
+  const Seconds update = Bytes(on_host * touched) / node.host_memory_per_gpu();
+  const double moved = offload.parameters ? 0 : on_host;
+  const Seconds down = Bytes(moved * gradient) / node.host_copy_rate(),
+                up = Bytes(moved * working) / node.host_copy_rate();
+  const Seconds beside =
+      offload.overlap ? std::max({result.nominal, down, update, up}) : result.nominal + down + update + up;
+  const Seconds wait = beside - result.nominal;
+  result.time += wait;
+  result.nominal += wait;
+  result.by_source[static_cast<std::size_t>(PriceSource::memory_bound)] += wait;
+  return result;
+}
+
+StepPrices::Message StepPrices::message() const {
+  const Bytes whole(static_cast<double>(own_tokens()) * config_.model.hidden * bytes_per_element(Precision::bf16));
+  const ParallelPlan& plan = config_.plan;
+  if (!config_.software.scatters_messages || plan.sequence_parallel || plan.tensor < 2) return {whole, Seconds(0)};
+  return {whole / plan.tensor, exchanges_.time({LayerExchange::Kind::tensor_gather, whole})};
+}
 
 Price StepPrices::copy(Bytes bytes) const { return price(price_copy(bytes, config_, kernels_)); }
 

@@ -44,6 +44,12 @@ class StepPrices {
   const Price& mlp_again(bool moe, int expert_rank, SmShare share) const;
   Price optimizer(double parameters) const;
   Price copy(Bytes bytes) const;
+  /// A pipeline's message: what a GPU sends of it, and what putting it together takes behind it.
+  struct Message {
+    Bytes bytes;
+    Seconds gather;
+  };
+  Message message() const;
   /// Price::exchange for a GPU in whose groups some ports are slow.
   Seconds exchange(const Price& price, const ExchangeTimes::GroupSpeeds& speeds) const;
   /// Tokens of a tensor-parallel group in one micro-batch.

@@ -182,11 +182,10 @@ PassProfiles::PassProfiles(const TrainingConfig& config, const PassPrices& price
       plain_(plain),
       shares_(shares) {
   if (grid_.pipeline < 2 || !config.mechanisms.pipeline_transfers) return;
-  const Bytes boundary(static_cast<double>(prices.prices().own_tokens()) * config.model.hidden *
-                       bytes_per_element(Precision::bf16));
-  const PortTransfer message =
-      point_to_point(topology, grid_.gpu(0, prices.position()), grid_.gpu(1, prices.position()), boundary, &links);
-  message_ = time_alone(message, topology.network());
+  const StepPrices::Message boundary = prices.prices().message();
+  const PortTransfer message = point_to_point(topology, grid_.gpu(0, prices.position()),
+                                              grid_.gpu(1, prices.position()), boundary.bytes, &links);
+  message_ = time_alone(message, topology.network()) + boundary.gather;
 }
 
 PassProfiles::ContentKey PassProfiles::key(const StageContent& c) {
