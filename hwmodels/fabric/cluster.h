@@ -1,5 +1,6 @@
 // Nodes, fabrics and clusters as their data files describe them. How they become links and routes: topology.h.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -29,8 +30,20 @@ struct NodeSpec {
   BytesPerSecond nic_bandwidth;                    ///< per direction and NIC
   double nic_efficiency = kMeasuredNicEfficiency;  ///< measured goodput over line rate, large messages
   bool in_switch_reduction = false;  ///< the NVSwitches add and multicast (NVLink SHARP: Hopper and later)
-  Watts overhead_power;              ///< CPUs, memory, fans, NICs of the node, without its GPUs
+  BytesPerSecond host_bandwidth;     ///< per direction, between a GPU and the host's memory; the GPU's PCIe otherwise
+  double host_efficiency = 1;        ///< share of it that large copies reach
+  int gpus_per_host_link = 1;
+  BytesPerSecond host_memory_bandwidth;  ///< of all CPUs; 0: not known
+  Watts overhead_power;                  ///< CPUs, memory, fans, NICs of the node, without its GPUs
   std::map<std::string, Source> sources;
+
+  /// Of its host's memory, for each GPU, when all of them ask for it; 0: not known.
+  BytesPerSecond host_memory_per_gpu() const { return host_memory_bandwidth / gpus; }
+  /// Copies between a GPU and the host's memory while all GPUs of the node copy, per direction.
+  BytesPerSecond host_copy_rate() const {
+    const BytesPerSecond link = host_bandwidth * host_efficiency / gpus_per_host_link;
+    return host_memory_bandwidth > BytesPerSecond(0) ? std::min(link, host_memory_per_gpu()) : link;
+  }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -43,6 +56,10 @@ struct NodeSpec {
     field("name", &NodeSpec::name, {.cause = kLabel, .resolved = true});
     field("title", &NodeSpec::title, {kLabel});
     field("in_switch_reduction", &NodeSpec::in_switch_reduction, {"nvlink"});
+    field("host_bandwidth", &NodeSpec::host_bandwidth, {"pcie"});
+    field("host_efficiency", &NodeSpec::host_efficiency, {"pcie"});
+    field("gpus_per_host_link", &NodeSpec::gpus_per_host_link, {"pcie"});
+    field("host_memory_bandwidth", &NodeSpec::host_memory_bandwidth, {"pcie"});
     field("overhead_power", &NodeSpec::overhead_power, {"power"});
     field("sources", &NodeSpec::sources, {.cause = kLabel, .resolved = true});
     field("gpus", &NodeSpec::gpus, {"plan", "gpus per node"});

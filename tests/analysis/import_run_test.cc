@@ -444,7 +444,7 @@ TEST_CASE("torchtitan's settings are used, or refused", "[analysis][import]") {
   };
   CHECK(titan("mixed_precision_param = \"float32\"\n", "").training->precision.linear == Precision::fp32);
   CHECK(titan("mixed_precision_reduce = \"bfloat16\"\n", "").training->precision.gradients == Precision::bf16);
-  CHECK_THROWS_WITH(titan("enable_cpu_offload = true\n", ""), ContainsSubstring("host are not replayed"));
+  CHECK(titan("enable_cpu_offload = true\n", "").training->offload.parameters);
   CHECK_THROWS_WITH(titan("", "", "[activation_checkpoint]\nmode = \"memory_budget\"\n"),
                     ContainsSubstring("found \"memory_budget\""));
   CHECK_THROWS_WITH(titan("", "data_parallel_shard_degree = 4\ntensor_parallel_degree = 2\n"),
@@ -668,7 +668,10 @@ TEST_CASE("older and rarer flags of Megatron mean something, or are refused", "[
       "--exp-avg-sq-dtype bf16");
   CHECK(states.precision.gradients == Precision::bf16);
   CHECK(states.precision.moments == Precision::bf16);
-  CHECK_THROWS_WITH(imported(base + "--optimizer-cpu-offload"), ContainsSubstring("is not replayed"));
+  const OffloadPlan half = training("--optimizer-cpu-offload --optimizer-offload-fraction 0.5").offload;
+  CHECK(half.optimizer == 0.5);
+  CHECK_FALSE(half.overlap);
+  CHECK_THROWS_WITH(imported(base + "--cpu-offloading"), ContainsSubstring("is not replayed"));
   CHECK_THROWS_WITH(imported(base + "--pipeline-model-parallel-size 4 --decoder-first-pipeline-num-layers 6"),
                     ContainsSubstring("26 layers for 3 stages"));
 }
@@ -680,7 +683,7 @@ TEST_CASE("what is wrong with a foreign command is said with its place", "[analy
   CHECK_THROWS_WITH(
       imported("pretrain_gpt.py --num-layers 32 --hidden-size 4096 --num-attention-heads 32 --seq-length 4096"),
       ContainsSubstring("--gpus N"));
-  CHECK_THROWS_WITH(imported("{\"zero_optimization\": {\"stage\": 3, \"offload_optimizer\": {\"device\": \"cpu\"}}}",
+  CHECK_THROWS_WITH(imported("{\"zero_optimization\": {\"stage\": 3, \"offload_optimizer\": {\"device\": \"nvme\"}}}",
                              "ds.json", {.model = "llama-3.1-8b", .gpus = 8, .sequence_length = 4096}),
                     ContainsSubstring("is not replayed"));
   CHECK_THROWS_WITH(imported("model\n  broken", "x.yaml"), ContainsSubstring("x.yaml:1:1:"));

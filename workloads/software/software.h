@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hwmodels/chips/gpu.h"  // Source
 #include "hwmodels/chips/precision.h"

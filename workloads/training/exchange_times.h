@@ -37,6 +37,7 @@ class ExchangeTimes {
   Seconds time(const LayerExchange& exchange) const { return time(exchange, {}); }
   /// A dispatch or a combine of so many tokens per GPU, alone, with equal loads. Zero where experts are not spread.
   Seconds expert_exchange(std::int64_t tokens) const;
+  const NodeSpec& node() const { return cluster_.node; }
 
  private:
   /// `ranks` that lie `stride` GPUs apart.

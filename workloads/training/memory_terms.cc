@@ -139,13 +139,20 @@ MemoryTerms::MemoryTerms(const TrainingConfig& config, double hottest_load, cons
   moe_ = experts_ ? kept_in_layer(config, true, hottest_load, shared.token_ranks) : 0;
 }
 
+Bytes MemoryTerms::kept(bool moe) const {
+  if (config_.recompute.full_layer && config_.recompute.full_layers == 0)
+    return Bytes(2.0 * config_.model.hidden * own_);
+  return Bytes(moe && experts_ ? moe_ : dense_);
+}
+
 Bytes MemoryTerms::activation(const StageContent& stage) const {
   // Layers that are computed again keep their input.
   const double again = config_.recompute.full_layer ? layers_again(config_, stage) : 0;
   const double input = 2.0 * config_.model.hidden * own_;
   const double dense = again * input + (1 - again) * dense_;
   const double moe = experts_ ? again * input + (1 - again) * moe_ : 0;
-  double bytes = stage.dense_layers * dense + stage.moe_layers * moe;
+  const double stays = 1 - config_.offload.activations;
+  double bytes = (stage.dense_layers * dense + stage.moe_layers * moe) * stays;
   bytes += stage.mtp_modules * ((mtp_moe_ ? moe : dense) + 4.0 * config_.model.hidden * own_);
   if (stage.head) bytes += 2.0 * config_.model.hidden * own_ * (1 + stage.mtp_modules);
   return Bytes(bytes);
@@ -204,15 +211,21 @@ MemoryFigures MemoryTerms::figures(const Held& held, int holders, Bytes activati
   const int zero = config_.plan.zero_stage;
   const StageParameters& trained = held.trained;
   MemoryFigures of;
-  of.parameters = (zero >= 3 ? sharded(held.elements, holders) : held.all()) * parameter_bytes();
+  const OffloadPlan& offload = config_.offload;
+  of.parameters =
+      offload.parameters ? 0 : (zero >= 3 ? sharded(held.elements, holders) : held.all()) * parameter_bytes();
   if (zero >= 3) of.gathered_layers = passing(held, held.elements, holders, 2, parameter_bytes());
   const bool whole = zero < 2 || (config_.software.reduces_last && config_.micro_batches() > 1);
   of.gradients =
-      (whole ? trained.replicated + trained.expert : sharded(trained, holders)) * bytes_per_element(p.gradients);
+      offload.parameters && !whole
+          ? 0
+          : (whole ? trained.replicated + trained.expert : sharded(trained, holders)) * bytes_per_element(p.gradients);
   if (zero >= 2) of.gradients_of_layer = passing(held, trained, holders, 1, bytes_per_element(p.gradients));
   const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
-  of.optimiser_states = state * sharded(trained, holders);
+  of.optimiser_states = state * sharded(trained, holders) * (1 - offload.optimizer_share());
   of.activations = activations.value();
+  // Two layers' activations are on their way.
+  if (offload.activations > 0) of.activations += 2 * std::max(kept(false).value(), experts_ ? kept(true).value() : 0);
   if (config_.recompute.full_layer) of.layer_again = experts_ ? moe_ : dense_;
   if (experts_ && config_.plan.expert > 1) {
     const double sent = sliced_ * config_.plan.senders();

@@ -43,7 +43,9 @@ class MemoryTerms {
   /// its own. Depends on the model, on expert parallelism and on the dispatcher.
   static double ranks_of_a_token(const TrainingConfig& config);
 
-  /// Bytes that one micro-batch leaves behind in one stage.
+  /// Bytes that one micro-batch leaves behind in one layer, wherever they lie.
+  Bytes kept(bool moe) const;
+  /// Bytes that one micro-batch leaves behind on the GPU in one stage.
   Bytes activation(const StageContent& stage) const;
   void add(Held& held, const StageContent& stage) const;
   /// @param holders ranks that hold the same stages: DualPipe has two, and so twice the replicas to shard over.

@@ -86,7 +86,13 @@ const ShardTraffic::Share& ShardTraffic::share(const RankProgram& program, Shard
   const NcclTime time = choose_nccl(nccl, group_of(topology_, ranks), Bytes(bytes), topology_.cluster(), links_);
   const auto self = static_cast<std::size_t>(std::find(ranks.begin(), ranks.end(), program.rank.gpu) - ranks.begin());
   share.transfer = lower_nccl(topology_, nccl, ranks, Bytes(bytes), time, std::span(&self, 1))[self];
-  share.alone = time.total();
+  // Shards that lie in the host's memory come from it, and go there.
+  const Seconds copy =
+      config_.offload.parameters && op != ShardOp::all_reduce
+          ? Bytes(bytes / static_cast<double>(ranks.size())) / topology_.cluster().node.host_copy_rate()
+          : Seconds(0);
+  share.transfer.latency += copy;
+  share.alone = time.total() + copy;
   return share;
 }
 

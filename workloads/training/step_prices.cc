@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "workloads/training/memory_terms.h"
+
 namespace flopcast {
 
 namespace {
@@ -142,6 +144,8 @@ StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Sec
       of_nominal_gpu += layer[p].nominal + layer[p].exchange;
       of_host += host[p];
     }
+    wait_for_copies(layer, direction ? Phase::mlp_forward : Phase::attention_backward, shape.moe,
+                    std::max(of_nominal_gpu, of_host));
     if (of_host <= of_nominal_gpu) continue;
     for (std::size_t p = 0; p < kPhases; ++p) {
       if (forward(p) != direction) continue;
@@ -153,6 +157,18 @@ StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Sec
     }
   }
   return layer;
+}
+
+/// Activations on their way to the host's memory, or back: what takes longer than the layer, the GPU waits for.
+void StepPrices::wait_for_copies(Layer& layer, Phase at, bool moe, Seconds beside) const {
+  const OffloadPlan& offload = config_.offload;
+  if (offload.activations <= 0) return;
+  const Seconds copy = MemoryTerms(config_, 1).kept(moe) / exchanges_.node().host_copy_rate();
+  const Seconds wait = offload.activations * (offload.overlap ? std::max(copy - beside, Seconds(0)) : copy);
+  Price& price = layer[static_cast<std::size_t>(at)];
+  price.time += wait;
+  price.nominal += wait;
+  price.by_source[static_cast<std::size_t>(PriceSource::memory_bound)] += wait;
 }
 
 Price StepPrices::price(const PhaseCost& cost) const {

@@ -69,6 +69,7 @@ class StepPrices {
   using LayerPrices = std::array<Layer, 2>;  // [share][phase]
   Price price(const PhaseCost& cost) const;
   LayerPrices price_layer(bool moe, double load) const;
+  void wait_for_copies(Layer& layer, Phase at, bool moe, Seconds beside) const;
   Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged) const;
   const LayerPrices& moe(std::size_t expert_rank) const;
 

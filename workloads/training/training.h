@@ -168,6 +168,23 @@ struct RecomputePlan {
   }
 };
 
+/// What lies in the host's memory instead of the GPU's, and comes and goes over the link between both.
+struct OffloadPlan {
+  double activations = 0;   ///< share of layers whose kept activations leave in the forward pass and come back
+  double optimizer = 0;     ///< share of the optimiser's states, which the CPU updates
+  bool parameters = false;  ///< shards of parameters and gradients, and all of the optimiser
+  bool overlap = true;      ///< copies run beside compute, and beside the CPU
+  double optimizer_share() const { return parameters ? 1 : optimizer; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("activations", &OffloadPlan::activations, {"offload"});
+    field("optimizer", &OffloadPlan::optimizer, {"offload"});
+    field("parameters", &OffloadPlan::parameters, {"offload"});
+    field("overlap", &OffloadPlan::overlap, {"offload"});
+  }
+};
+
 /// Local-update training (DiLoCo, arXiv 2311.08105): workers train on their own, each with its share of replicas, GPUs
 /// and sequences, and average what they have learnt after every `inner_steps`.
 struct LocalUpdates {
@@ -335,6 +352,7 @@ struct TrainingConfig {
   BatchConfig batch;
   PrecisionPlan precision;
   RecomputePlan recompute;
+  OffloadPlan offload;
   ExpertLoad expert_load;
   Mechanisms mechanisms;
   TrainingOverheads overheads;
@@ -375,6 +393,7 @@ struct TrainingConfig {
     field("plan", &TrainingConfig::plan);
     field("batch", &TrainingConfig::batch);
     field("recompute", &TrainingConfig::recompute);
+    field("offload", &TrainingConfig::offload);
     field("expert_load", &TrainingConfig::expert_load);
     field("mechanisms", &TrainingConfig::mechanisms);
     field("overheads", &TrainingConfig::overheads, {.resolved = true});

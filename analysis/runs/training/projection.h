@@ -7,6 +7,7 @@
 
 #include "analysis/runs/energy.h"
 #include "analysis/runs/training/goodput.h"
+#include "analysis/runs/training/step_range.h"
 #include "scenarios/resolve/scenario.h"
 
 namespace flopcast {

@@ -84,7 +84,7 @@ constexpr std::string_view kNoRange = "the errors of what a step is made of were
 /// Of what is predicted; given phases stay as they are.
 MetricValue projected(const Projection& p, double whole, std::size_t at) {
   const double predicted = p.gpu_hours > 0 ? p.predicted_gpu_hours / p.gpu_hours : 0;
-  return as::number(whole * (1 - predicted) + whole * predicted * log_normal_range(1, p.log_error).at(at));
+  return as::number(whole * (1 - predicted) + whole * predicted * p.spread->at(at));
 }
 
 constexpr QuantileRow<Projection, 3> kProjectionRangeRows[] = {

@@ -321,6 +321,7 @@ std::span<const FieldGroup> field_groups() {
       {"upkeep", "failures and scaling", false},
       {"traffic", "requests", false},
       {"recompute", "recomputation", false},
+      {"offload", "what lies in the host's memory", false},
       {"local updates", "workers that train on their own", false},
       {"expert-load", "unevenness of expert load", false},
       {"mechanisms", "mechanisms of the model of a step", false},

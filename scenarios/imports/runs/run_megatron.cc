@@ -256,10 +256,14 @@ void stated_stages(ForeignSettings& s, const RunShape& shape, TrainingText& t) {
   if (last > 0) t.stage_layers.push_back(last);
 }
 
-/// What stands in host memory is not replayed.
-void host_memory(ForeignSettings& s) {
-  for (const auto& [name, what] : {std::pair("optimizer-cpu-offload", "the optimiser"),
-                                   {"cpu-optimizer", "the optimiser"},
+/// What stands in host memory.
+void host_memory(ForeignSettings& s, TrainingText& t) {
+  if (s.flag({"optimizer-cpu-offload"}, "offload.optimizer", false)) {
+    t.offload += fmt::format(" optimizer: {:g}", s.real({"optimizer-offload-fraction"}, "offload.optimizer", 1.0));
+    if (!s.flag({"overlap-cpu-optimizer-d2h-h2d"}, "offload.overlap", false)) t.offload += " overlap: false";
+    s.find({"cpu-torch-adam", "use-torch-optimizer-for-cpu-offload"}, "offload.optimizer");
+  }
+  for (const auto& [name, what] : {std::pair("cpu-optimizer", "the optimiser"),
                                    {"cpu-offloading", "activations"},
                                    {"checkpoint-in-cpu", "checkpoints of activations"},
                                    {"fine-grained-activation-offloading", "activations"}})
@@ -420,7 +424,7 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   if (s.flag({"cross-entropy-loss-fusion"}, "fused_loss", false)) t.further += "  fused_loss: true\n";
   if (s.flag({"enable-cuda-graph", "external-cuda-graph"}, "cuda_graphs", false)) t.further += "  cuda_graphs: true\n";
   stated_stages(s, shape, t);
-  host_memory(s);
+  host_memory(s, t);
   precision_of_states(s, t);
   if (framework == "NeMo") nemo_optimizer(s, t);
   zero_of_deepspeed(s, t, job);

@@ -102,7 +102,7 @@ void titan_precision(ForeignSettings& s, TrainingText& t) {
   const std::string parameters = format("training.mixed-precision-param", "bfloat16"),
                     sums = format("training.mixed-precision-reduce", "float32"),
                     kept = format("training.dtype", "float32");
-  s.refuse_unless({"training.enable-cpu-offload"}, {"false"}, "parameters on the host are not replayed");
+  if (s.flag({"training.enable-cpu-offload"}, "offload.parameters", false)) t.offload += " parameters: true";
   // Mixed precision is FSDP's: without shards there is none but autocast, to the same format.
   if (parameters == "float32" && kept == "float32" && t.precision.empty())
     t.precision = " linear: \"fp32\" parameters: \"fp32\"";
@@ -237,16 +237,17 @@ RunJob deepspeed_job(ForeignSettings& s, int launched, const Libraries& librarie
   const int group = s.number({"zero-optimization.zero-hpz-partition-size"}, "plan.shard_group", 1);
   if (group > 1)
     s.note("hierarchical partitions of ZeRO++ (zero_hpz_partition_size) are replayed as shards over all replicas");
-  for (const auto& [key, what] : {std::pair("zero-optimization.offload-optimizer.device", "the optimiser"),
-                                  std::pair("zero-optimization.offload-param.device", "parameters")}) {
-    const std::string device = s.text({key}, "not replayed", "none");
-    if (device != "none")
-      s.fault(s.find({key}), quoted(device),
-              "none: moving " + std::string(what) + " to the host or to disks is not replayed");
+  for (const auto& [key, field] : {std::pair("zero-optimization.offload-optimizer.device", " optimizer: 1"),
+                                   std::pair("zero-optimization.offload-param.device", " parameters: true")}) {
+    const std::string device = s.text({key}, "offload", "none");
+    if (device == "cpu")
+      t.offload += field;
+    else if (device != "none")
+      s.fault(s.find({key}), quoted(device), "none or cpu: moving states to disks is not replayed");
   }
   for (const auto& key :
        {"zero-optimization.offload-optimizer.pin-memory", "zero-optimization.offload-param.pin-memory"})
-    s.find({key}, "nothing is offloaded");
+    s.find({key}, "offload");
   deepspeed_precision(s, t);
   // The section only says how; a model that checkpoints cuts what it keeps among tensor-parallel ranks.
   if (s.flag({"activation-checkpointing.partition-activations"}, "recompute.full_layer", false))

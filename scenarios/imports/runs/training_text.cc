@@ -40,6 +40,7 @@ std::string training_body(const TrainingText& t) {
   out += " }\n";
   if (!t.precision.empty()) out += "  precision {" + t.precision + " }\n";
   if (!t.recompute.empty()) out += "  recompute {" + t.recompute + " }\n";
+  if (!t.offload.empty()) out += "  offload {" + t.offload + " }\n";
   if (!t.software.empty()) out += "  software: \"" + t.software + "\"\n";
   if (!t.with_mtp) out += "  with_mtp: false\n";
   return out + t.further + "}\n";

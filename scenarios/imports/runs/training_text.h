@@ -12,7 +12,7 @@ struct TrainingText {
   int shard_group = 0;            ///< 0: all replicas
   std::vector<int> stage_layers;  ///< empty: not stated
   bool sequence_parallel = true, tensor_overlap = false, overlap_gradients = false, overlap_parameters = false;
-  std::string dispatcher, schedule, precision, recompute, software, further;
+  std::string dispatcher, schedule, precision, recompute, offload, software, further;
   bool with_mtp = true;
   long sequences = 1, length = 1;
   int micro = 1;

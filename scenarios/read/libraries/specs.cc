@@ -105,6 +105,7 @@ NodeSpec node_spec(const Entry<proto::Node>& entry, GpuSpec gpu) {
   auto out = loaded<NodeSpec>(n);
   out.name = entry.name;
   if (!n.has_nvlink_bandwidth()) out.nvlink_bandwidth = gpu.nvlink_bandwidth;
+  if (!n.has_host_bandwidth()) out.host_bandwidth = gpu.pcie_bandwidth;
   out.sources = entry.sources;
   out.gpu = std::move(gpu);
   return out;
