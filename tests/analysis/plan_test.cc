@@ -151,7 +151,7 @@ TEST_CASE("plan takes no tensor parallelism that the software refuses to a model
 TEST_CASE("The closed form follows ranks that stop for messages, and rounds of micro-batches", "[plan]") {
   const std::vector<std::string> cut{"training.plan.pipeline=4", "training.plan.tensor=2", "training.plan.data=8",
                                      "training.plan.zero_stage=1"};
-  for (const char* schedule : {"1f1b", "interleaved_1f1b", "zb_h1"}) {
+  for (const char* schedule : {"1f1b", "interleaved_1f1b", "gpipe"}) {
     for (const char* rounds : {"1", "2"}) {
       CAPTURE(schedule, rounds);
       const auto steps = [&](const char* software) {

@@ -17,6 +17,10 @@ const std::vector<std::string> kScenarios{
     R"(cluster { node: "hgx-h100" nodes: 4 fabric: "rail-ft2" } model: "llama-3.1-8b"
 training { plan { tensor: 4 pipeline: 2 data: 4 } batch { sequences: 16 sequence_length: 4096 } schedule: "1f1b"
   precision { linear: "fp8" } })",
+    // What lies in the host's memory.
+    R"(cluster { node: "hgx-a100" nodes: 1 fabric: "rail-ft2" } model: "llama-3.1-8b"
+training { plan { data: 8 } batch { sequences: 8 sequence_length: 4096 } schedule: "1f1b"
+  offload { optimizer: 1 activations: 1 overlap: false } })",
     // Experts over nodes.
     R"(cluster { node: "hgx-h100" nodes: 4 fabric: "rail-ft2" } model: "mixtral-8x7b"
 training { plan { pipeline: 4 data: 8 expert: 8 } batch { sequences: 32 sequence_length: 4096 } schedule: "1f1b" })",

@@ -15,16 +15,17 @@ namespace flopcast::testing {
 template <class Visit>
 void for_each_described(Visit visit) {
   const auto all = [&](auto... part) { (visit(part), ...); };
-  all(ParallelPlan{}, BatchConfig{}, PrecisionPlan{}, RecomputePlan{}, ExpertLoad{}, Mechanisms{}, TrainingOverheads{},
-      SoftwareProfile{}, TrainingConfig{}, GpuSpec{}, NodeSpec{}, FabricSpec{}, SlowPart{}, ClusterSpec{}, Source{},
-      WindowConfig{}, IndexerConfig{}, StateLayersConfig{}, AttentionConfig{}, MoeConfig{}, ModelConfig{},
-      ServingPlan{}, ServingPrecision{}, SchedulerConfig{}, SpeculationConfig{}, EngineConfig{}, PrefixCacheConfig{},
-      PoolSpec{}, AutoscaleConfig{}, FailureConfig{}, ExpertPaceConfig{}, ServiceLevel{}, TokenPriceTable{},
-      ServingScenario{}, TokenLengths{}, AsynchronyConfig{}, HostWorkers{}, RewardConfig{}, ToolConfig{}, SyncConfig{},
-      HandoverConfig{}, GrowthPoint{}, RlRunConfig{}, RlConfig{}, RlScenario{}, RentalConfig{}, OwnedConfig{},
-      AmortisedConfig{}, SiteConfig{}, PriceConfig{}, Spending{}, StaffConfig{}, ProgrammeConfig{},
-      GivenServiceConfig{}, MarketConfig{}, SpreadConfig{}, UncertainConfig{}, CorrelatedConfig{}, UncertaintyConfig{},
-      TrainingPhase{}, ResilienceConfig{}, ClusterLifeConfig{}, CollectiveConfig{}, Scenario::Published{}, Scenario{});
+  all(ParallelPlan{}, BatchConfig{}, PrecisionPlan{}, RecomputePlan{}, OffloadPlan{}, ExpertLoad{}, Mechanisms{},
+      TrainingOverheads{}, SoftwareProfile{}, TrainingConfig{}, GpuSpec{}, NodeSpec{}, FabricSpec{}, SlowPart{},
+      ClusterSpec{}, Source{}, WindowConfig{}, IndexerConfig{}, StateLayersConfig{}, AttentionConfig{}, MoeConfig{},
+      ModelConfig{}, ServingPlan{}, ServingPrecision{}, SchedulerConfig{}, SpeculationConfig{}, EngineConfig{},
+      PrefixCacheConfig{}, PoolSpec{}, AutoscaleConfig{}, FailureConfig{}, ExpertPaceConfig{}, ServiceLevel{},
+      TokenPriceTable{}, ServingScenario{}, TokenLengths{}, AsynchronyConfig{}, HostWorkers{}, RewardConfig{},
+      ToolConfig{}, SyncConfig{}, HandoverConfig{}, GrowthPoint{}, RlRunConfig{}, RlConfig{}, RlScenario{},
+      RentalConfig{}, OwnedConfig{}, AmortisedConfig{}, SiteConfig{}, PriceConfig{}, Spending{}, StaffConfig{},
+      ProgrammeConfig{}, GivenServiceConfig{}, MarketConfig{}, SpreadConfig{}, UncertainConfig{}, CorrelatedConfig{},
+      UncertaintyConfig{}, TrainingPhase{}, ResilienceConfig{}, ClusterLifeConfig{}, CollectiveConfig{},
+      Scenario::Published{}, Scenario{});
 }
 
 /// Another value than it has, for any type of field.

@@ -70,6 +70,7 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   check_pair<BatchConfig>(proto::Batch::descriptor());
   check_pair<PrecisionPlan>(proto::Precision::descriptor());
   check_pair<RecomputePlan>(proto::Recompute::descriptor());
+  check_pair<OffloadPlan>(proto::Offload::descriptor());
   check_pair<ExpertLoad>(proto::ExpertLoad::descriptor());
   check_pair<Mechanisms>(proto::Mechanisms::descriptor());
   check_pair<TrainingConfig>(proto::Training::descriptor());
