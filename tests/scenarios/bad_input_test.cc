@@ -63,7 +63,7 @@ TEST_CASE("each slip of the pen has its diagnostic") {
       Slip{"infinite", "schedule: \"1f1b\"", "schedule: \"1f1b\" mechanisms { gpu_speed_spread: inf }",
            "training.mechanisms.gpu_speed_spread: found inf, expected a finite number"},
       Slip{"unknown precision", "schedule: \"1f1b\"", "schedule: \"1f1b\" precision { linear: \"fp6\" }",
-           "training.precision.linear: found \"fp6\", expected one of fp32, bf16, fp8 (did you mean "
+           "training.precision.linear: found \"fp6\", expected one of fp32, bf16, fp8, fp4 (did you mean "
            "\"fp8\"?)"},
       Slip{"degrees that do not multiply", "data: 8", "data: 4",
            "scenario.textproto:5:3: training.plan: found data 4 x tensor 1 x context 1 x pipeline 2 = 8, "

@@ -43,6 +43,8 @@ void change(T& value) {
     value += "x";
   else if constexpr (requires { rows_of(value); })
     value = value == &rows_of(value)[0] ? &rows_of(value)[1] : &rows_of(value)[0];
+  else if constexpr (std::is_same_v<T, std::vector<std::string>>)
+    value.emplace_back("x");  // an empty word more reads as none
   else if constexpr (requires { value.emplace_back(); })
     value.emplace_back();
   else if constexpr (requires { value.has_value(); }) {

@@ -178,7 +178,7 @@ TEST_CASE("two GPUs that share a NIC have half of it each") {
   CHECK(time(shared) == time(own));
   shared.node.nic_bandwidth = own.node.nic_bandwidth;
   shared.fabric.port_bandwidth = own.fabric.port_bandwidth;
-  CHECK(time(shared) > 1.9 * time(own));
+  CHECK(time(shared) / time(own) > 1.8);  // launches and NVLink take what they took
 }
 
 TEST_CASE("faster NICs never make a collective slower") {

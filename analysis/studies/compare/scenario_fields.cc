@@ -43,6 +43,7 @@ template <class T>
 requires std::is_enum_v<T> std::string text_of(T value) {
   return std::string(enum_names(value)[static_cast<std::size_t>(value)]);
 }
+std::string text_of(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
 /// A row of one of the program's tables.
 template <class T>
 requires requires(const T* row) { rows_of(row); }
