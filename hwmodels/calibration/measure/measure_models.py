@@ -5,7 +5,7 @@
 
 Writes FOLDER/models.csv, a row per case and part: decode iterations in a CUDA graph, prompts, training steps (forward,
 backward, optimizer apart; eager and compiled), MoE layers; and FOLDER/model_kernels.csv, the kernels of each. Random
-weights and tokens: times do not depend on values. Cases come from a CSV file with the first columns of models.csv, so
+weights, tokens and targets. Cases come from a CSV file with the first columns of models.csv, so
 that a file written before can be measured again; those that share a model, layers and a mode should follow each other."""
 import argparse
 import csv
@@ -125,11 +125,13 @@ class Measurement:
     def train(self, case):
         c, shape, options = self.config, (case["batch"], case["length"]), options_of(case["options"])
         cos, sin = tables(c, case["length"])
-        tokens = torch.randint(0, c.vocabulary, shape, device=DEVICE)
+        # Targets that the input gives away, with the embedding as the head, leave no gradients, and products of zeros draw
+        # less power.
+        tokens, targets = (torch.randint(0, c.vocabulary, shape, device=DEVICE) for _ in range(2))
         again, chunks = "checkpoint" in options, int(options.get("chunks", 1))
 
         def loss():
-            return self.model.loss(tokens, cos, sin, again, chunks)
+            return self.model.loss(tokens, targets, cos, sin, again, chunks)
 
         def update():
             self.optimizer.step()

@@ -87,6 +87,7 @@ class Model(nn.Module):
         super().__init__()
         self.c = config
         self.embedding = nn.Embedding(config.vocabulary, config.hidden)
+        nn.init.normal_(self.embedding.weight, std=0.02)
         self.blocks = nn.ModuleList(Block(config) for _ in range(layers))
         self.norm = nn.Parameter(torch.ones(config.hidden))
         self.head = nn.Linear(config.hidden, config.vocabulary, bias=False)
@@ -108,18 +109,18 @@ class Model(nn.Module):
         x = self.states(tokens, cos, sin, caches, position)
         return self.head(x[:, -1:] if last else x)
 
-    def loss(self, tokens, cos, sin, again=False, chunks=1):
+    def loss(self, tokens, targets, cos, sin, again=False, chunks=1):
         """Cross entropy in FP32. @param chunks so many parts of the tokens, whose logits are computed again in the
         backward pass, so that one part's stand in memory at a time"""
         x = self.states(tokens, cos, sin, again=again)
         if chunks == 1:
-            return F.cross_entropy(self.head(x).float().view(-1, self.c.vocabulary), tokens.view(-1))
+            return F.cross_entropy(self.head(x).float().view(-1, self.c.vocabulary), targets.view(-1))
 
-        def part(states, targets):
-            return F.cross_entropy(self.head(states).float(), targets, reduction="sum")
+        def part(states, wanted):
+            return F.cross_entropy(self.head(states).float(), wanted, reduction="sum")
 
-        parts = zip(x.view(-1, self.c.hidden).chunk(chunks), tokens.view(-1).chunk(chunks))
-        return sum(checkpoint(part, *one, use_reentrant=False) for one in parts) / tokens.numel()
+        parts = zip(x.view(-1, self.c.hidden).chunk(chunks), targets.view(-1).chunk(chunks))
+        return sum(checkpoint(part, *one, use_reentrant=False) for one in parts) / targets.numel()
 
 
 def build(name, layers, mode):
