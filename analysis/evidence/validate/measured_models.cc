@@ -118,6 +118,9 @@ std::vector<MeasuredModel> rows_of_card(const CardFile& from, const CsvTable& ta
   return rows;
 }
 
+/// PyTorch's SDPA takes cuDNN on Hopper (kernels' names in profiles of these runs).
+constexpr const char* kLibraries = "cudnn";
+
 /// Between kernels of a CUDA graph beside what each takes in one: 200 and 1,000 equal kernels take 0 to 0.2 us more
 /// each than CUPTI says they run.
 constexpr double kGraphGapUs = 0.1;
@@ -134,8 +137,8 @@ class CardPrices {
     scenario_.links = input.scenario->links;
     overheads_ = read_training_calibration(required_file(libraries_, kTrainingCalibrationFile)).overheads;
     serving_.cluster = scenario_.cluster;
-    serving_.kernels =
-        std::make_shared<const KernelModel>(scenario_.cluster.node.gpu, scenario_.kernels, ClockState::power_limited);
+    serving_.kernels = std::make_shared<const KernelModel>(scenario_.cluster.node.gpu, scenario_.kernels,
+                                                           ClockState::power_limited, kLibraries);
     serving_.links = input.scenario->links;
     auto constants =
         std::make_shared<EngineConstants>(read_engine_calibration(required_file(libraries_, kEngineCalibrationFile)));
@@ -194,6 +197,7 @@ class CardPrices {
     config.schedule = "1f1b";
     config.software = libraries_.software("generic");
     config.software.autograd = config.software.stops_early = true;
+    config.software.libraries = kLibraries;
     if (of.mode == "eager") {
       config.software.eager = true;
       config.software.fused_activation = false;
