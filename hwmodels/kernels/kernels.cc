@@ -83,13 +83,18 @@ std::vector<KernelFamily> stand_ins(KernelFamily family) {
   }
 }
 
-/// The fit of a family on a die: with libraries of the year that is asked for, where they were measured.
+/// FamilyFit::variant of what was measured with such libraries.
+std::string variant_of(std::string_view libraries) {
+  return libraries == "cudnn" ? "cuDNN" : fmt::format("libraries of {}", libraries);
+}
+
+/// The fit of a family on a die: with the libraries that are asked for, where they were measured.
 const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily family, const std::string& die,
                           std::string_view libraries) {
   const FamilyFit* found = nullptr;
   for (const FamilyFit& fit : calibration.fits) {
     if (fit.family != family || fit.die.name != die) continue;
-    if (libraries != "current" && fit.variant == fmt::format("libraries of {}", libraries)) return &fit;
+    if (libraries != "current" && fit.variant == variant_of(libraries)) return &fit;
     if (fit.variant.empty() && found == nullptr) found = &fit;
   }
   return found;

@@ -12,6 +12,7 @@ SECTIONS = {  # rows of a smoke run by op
     "gemm": {"gemm_fwd": 31, "gemm_dgrad": 31, "gemm_wgrad": 31},
     "attention": {"attn_fwd_flash": 11, "attn_bwd_cudnn": 11, "attn_decode_flash": 18},
     "memory": {"copy": 5, "rmsnorm_fwd_triton": 4, "moe_argsort": 6, "cross_entropy_bwd": 4},
+    "paged": {"attn_decode_paged_triton": 24, "mla_decode_paged_triton": 16, "attn_fwd_fp8_triton": 4},
     "power": {"power:idle": 1, "power:gemm_bf16": 1, "power:layer_mix_llama8b": 1},
 }
 

@@ -189,7 +189,7 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
   const AttentionKindRow& row = *work.attention;
   const double own = work.own_tokens;
   list.enter(LayerPart::attention);
-  list.norm("attention norm", own * w.hidden, work.habits.residual_in_attention_norm);
+  list.norm("attention norm", own * w.hidden, work.habits.residual_in_attention_norm && !compiled_serving(work));
   if (decodes_as_block(work)) {
     // Without its core it reads one token.
     list.latent_block("attention block",

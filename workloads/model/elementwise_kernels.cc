@@ -8,7 +8,7 @@ constexpr double kEagerRotary = 20;
 void rotary(KernelWriter& list, std::string_view role, double elements, double fused_bytes) {
   if (list.work().habits.eager_elementwise || list.work().habits.complex_positions)
     return list.memory(role, MemoryKernel::elementwise, elements * kEagerRotary, 6);
-  list.memory(role, MemoryKernel::rotary, fused_bytes);
+  list.memory(role, MemoryKernel::rotary, fused_bytes, compiled_serving(list.work()) ? 2 : 1);
 }
 
 void sum_of_gradients(KernelWriter& list, double elements, int products) {

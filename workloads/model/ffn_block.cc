@@ -250,6 +250,11 @@ void block_forward(KernelWriter& list, FfnPart part) {
   if (!(work.moe && work.experts.exchanged)) tensor_all_reduce(list);
   for (int i = 0; i < work.model.norms_behind_ffn(); ++i)
     list.norm("norm behind the FFN", work.own_tokens * work.model.hidden, false);
+  // Both parts of the sum before the norm, and what the FFN gives.
+  if (compiled_serving(work)) {
+    list.enter(LayerPart::dense_ffn);
+    list.memory("residual", MemoryKernel::elementwise, work.own_tokens * work.model.hidden * 2 * 4);
+  }
 }
 
 void block_input_gradient(KernelWriter& list, FfnPart part) {

@@ -202,7 +202,8 @@ void KernelWriter::norm(std::string_view role, double elements, bool with_residu
     const double residual = with_residual ? kEagerResidual : 0;
     return memory(role, MemoryKernel::elementwise, elements * (kEagerNorm + residual), with_residual ? 7 : 6);
   }
-  memory(role, MemoryKernel::norm, elements * 2.0 * (with_residual ? 4 : 2));  // BF16 in and out
+  const int tensors = !with_residual ? 2 : compiled_serving(work_) ? 3 : 4;
+  memory(role, MemoryKernel::norm, elements * 2.0 * tensors);  // BF16 in and out
 }
 
 void KernelWriter::norm_backward(std::string_view role, double elements) {

@@ -8,6 +8,14 @@ namespace flopcast {
 /// Role of the product behind attention.
 inline constexpr std::string_view kOutputProjection = "o_proj";
 
+/// A model compiled by PyTorch's Inductor that is served without an engine's own kernels: a norm adds the residual
+/// before it without writing the sum, the residual behind the FFN is a kernel of its own, queries and keys are turned
+/// by one each (their norms with them), values go to the cache by another (kernels of PyTorch 2.11 by name,
+/// 2026-11-27).
+inline bool compiled_serving(const LayerWork& work) {
+  return work.habits.origin == KernelOrigin::compiled && work.habits.positions_write_cache;
+}
+
 /// Appends kernels of one pass to a list, in launch order. Methods that add a GEMM return its place in the list:
 /// communication may run beside it.
 class KernelWriter {

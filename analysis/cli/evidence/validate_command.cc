@@ -8,6 +8,7 @@
 #include "analysis/cli/line/result_files.h"
 #include "analysis/cli/line/run_options.h"
 #include "analysis/cli/terminal/terminal.h"
+#include "analysis/evidence/validate/measured_models.h"
 #include "analysis/evidence/validate/published_rl.h"
 #include "analysis/evidence/validate/validate.h"
 #include "analysis/evidence/validate/validate_runs.h"
@@ -74,6 +75,10 @@ void run_validate(const ValidateArguments& arguments) {
   std::vector<std::function<Part()>> parts{
       [&] {
         return Part{validate(input), ""};
+      },
+      [&] {
+        const std::vector<MeasuredModelError> models = predict_measured_models(input);
+        return Part{check_models(models), arguments.runs ? to_text(models, style) + "\n" : ""};
       },
       [&] {
         return Part{check_calibration_runs(libraries), ""};

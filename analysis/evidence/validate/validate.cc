@@ -387,7 +387,6 @@ std::vector<Check> validate(const ValidationInput& input) {
   append(checks, check_step(input));
   append(checks, check_schedules());
   append(checks, check_money(input));
-  append(checks, check_models(input));
   append(checks, check_power(input));
   append(checks, check_serving(input));
   explain_misses(checks, input.misses);

@@ -79,7 +79,6 @@ std::vector<Check> check_step(const ValidationInput& input);
 std::vector<Check> check_schedules();
 std::vector<Check> check_money(const ValidationInput& input);
 std::vector<Check> check_serving(const ValidationInput& input);
-std::vector<Check> check_models(const ValidationInput& input);
 std::vector<Check> check_power(const ValidationInput& input);
 
 /// Says of misses what they come from, as far as the table (analysis/data/misses.csv) knows.

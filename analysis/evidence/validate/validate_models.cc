@@ -1,120 +1,104 @@
-// Whole models timed on one GPU (hwmodels/data/measured_models_h100.csv) in `flopcast validate`: decoding in a CUDA
-// graph and prefill, as the compiler fuses them. Nothing is fitted on them. Eager PyTorch runs other kernels than
-// engines do, and its rows are left out.
+// Whole models and layers timed on one GPU in `flopcast validate`: their errors, by what was timed and card.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
-#include "analysis/evidence/validate/validate.h"
-#include "scenarios/read/calibrations/calibration_file.h"
-#include "scenarios/read/calibrations/engine_calibration.h"
-#include "scenarios/read/libraries/data_file.h"
-#include "scenarios/read/text/text_file.h"
-#include "workloads/serving/pricing/iteration.h"
+#include "analysis/evidence/validate/measured_models.h"
 
 namespace flopcast {
 namespace {
 
-constexpr const char* kFile = "hwmodels/data/measured_models_h100.csv";
+constexpr const char* kFirstModels = "whole models on one H100, nothing fitted";
+constexpr const char* kAllModels = "whole models and layers on one GPU, nothing fitted";
+constexpr double kMedianBar = 0.05, kTailBar = 0.12;
 
-struct MeasuredModel {
-  std::string_view name;
-  int hidden, heads, kv_heads, head_dim, ffn_width, vocabulary;
-};
-constexpr MeasuredModel kMeasuredModels[] = {{"llama-160m", 768, 12, 12, 64, 3072, 32000},
-                                             {"llama-3.2-1b", 2048, 32, 8, 64, 8192, 128256},
-                                             {"llama-3.2-3b", 3072, 24, 8, 128, 8192, 128256},
-                                             {"llama-3.1-8b", 4096, 32, 8, 128, 14336, 128256}};
-
-ModelConfig model_of(const MeasuredModel& measured, int layers) {
-  ModelConfig model;
-  model.name = measured.name;
-  model.layers = layers;
-  model.hidden = measured.hidden;
-  model.vocabulary = measured.vocabulary;
-  model.ffn_width = measured.ffn_width;
-  model.attention.type = measured.kv_heads < measured.heads ? AttentionType::grouped_query : AttentionType::multi_head;
-  model.attention.heads = measured.heads;
-  model.attention.kv_heads = measured.kv_heads;
-  model.attention.head_dim = measured.head_dim;
-  return model;
+double error_quantile(std::vector<double> values, double part) {
+  std::sort(values.begin(), values.end());
+  const double at = part * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (at - std::floor(at)) * (values[above] - values[below]);
 }
 
-/// Between kernels of a CUDA graph beside what each takes in one: 200 and 1,000 equal kernels take 0 to 0.2 us more
-/// each than CUPTI says they run.
-constexpr double kGraphGapUs = 0.1;
-
-/// Prices without an engine round the model: no scheduling, no sampling on the host.
-class ModelPrices {
- public:
-  explicit ModelPrices(const ValidationInput& input) {
-    setting_.cluster.node = input.libraries->node("hgx-h100");
-    setting_.kernels = std::make_shared<const KernelModel>(setting_.cluster.node.gpu, input.scenario->kernels,
-                                                           ClockState::power_limited);
-    setting_.links = input.scenario->links;
-    auto constants = std::make_shared<EngineConstants>(
-        read_engine_calibration(required_file(*input.libraries, kEngineCalibrationFile)));
-    for (const auto host : {&EngineConstants::iteration_us, &EngineConstants::sequence_us,
-                            &EngineConstants::prompt_token_us, &EngineConstants::launch_us})
-      (*constants.*host).value = 0;
-    constants->graph_gap_us.value = kGraphGapUs;
-    setting_.engine.kernels = KernelLibrary::torch_compile;
-    setting_.constants = std::move(constants);
-  }
-
-  double decode_us(const ModelConfig& model, std::int64_t batch, std::int64_t context) const {
-    IterationPricer pricer(setting(model));
-    return to_seconds(pricer.decode(batch).at(batch * context)).value() * 1e6;
-  }
-
-  double prefill_us(const ModelConfig& model, std::int64_t batch, std::int64_t length) const {
-    IterationPricer pricer(setting(model));
-    PromptLoad prompts;
-    for (std::int64_t i = 0; i < batch; ++i) prompts.add(length, 0, true);
-    return to_seconds(pricer.prompt(prompts, 0, 0, 0)).value() * 1e6;
-  }
-
- private:
-  ForwardSetting setting(const ModelConfig& model) const {
-    ForwardSetting out = setting_;
-    out.engine.model = model;
-    return out;
-  }
-
-  ForwardSetting setting_;
+struct ModelSection {
+  const char* section;
+  const char* mode;
+  const char* part;
+  const char* words;
+  bool without_gradients = false;  ///< shown without a bar
 };
+constexpr ModelSection kModelSections[] = {
+    {"decode", "compiled", "", "decoding, compiled"},
+    {"decode", "eager", "", "decoding, eager"},
+    {"prefill", "compiled", "", "prompts, compiled"},
+    {"prefill", "eager", "", "prompts, eager"},
+    {"train", "compiled", "", "training steps, compiled"},
+    {"train", "eager", "", "training steps, eager"},
+    {"train", "compiled", "", "training steps without gradients, compiled", true},
+    {"train", "eager", "", "training steps without gradients, eager", true},
+    {"moe", "eager", "layer", "MoE layers"},
+    {"moe", "eager", "experts", "experts of MoE layers"}};
+
+/// A row of its own for what the first measurement compiled.
+Check single_model(const MeasuredModelError& row) {
+  Check check;
+  check.group = kFirstModels;
+  check.what = row.of.what();
+  check.unit = "us";
+  check.predicted = row.predicted_us;
+  check.published = row.of.time_us;
+  check.tolerance = kTailBar;
+  check.source = "one H100 SXM, PyTorch 2.11, compiled, CUDA graphs, 2026-11-26";
+  return check;
+}
+
+void summarise_models(std::vector<Check>& checks, const std::vector<MeasuredModelError>& rows, const ModelSection& of,
+                      const std::string& card) {
+  std::vector<double> off;
+  double sum = 0;
+  int by_host = 0;
+  for (const MeasuredModelError& row : rows) {
+    if (row.of.card != card || row.of.section != of.section || row.of.mode != of.mode) continue;
+    if (*of.part != 0 && row.of.part != of.part) continue;
+    if (row.of.without_gradients != of.without_gradients) continue;
+    if (row.of.paced_by_host()) {
+      ++by_host;
+      continue;
+    }
+    off.push_back(std::abs(row.error()));
+    sum += std::log1p(row.error());
+  }
+  if (off.empty()) return;
+  const auto add = [&](const char* what, double error, double bar) {
+    Check check;
+    check.group = kAllModels;
+    check.what = fmt::format("{}, {}: {}", of.words, card, what);
+    check.unit = "%";
+    check.predicted = 100 * error;
+    check.published = of.without_gradients ? 0 : 100 * bar;
+    check.upper_bound = !of.without_gradients;
+    check.source = fmt::format(
+        "{} cases on one {} SXM, PyTorch 2.11, 2026-11-26 and 27: `flopcast validate --runs`; "
+        "mean error {:+.1f} %{}",
+        off.size(), card, 100 * std::expm1(sum / static_cast<double>(off.size())),
+        by_host > 0 ? fmt::format("; {} more were paced by the host", by_host) : "");
+    checks.push_back(std::move(check));
+  };
+  add("median |error|", error_quantile(off, 0.5), kMedianBar);
+  add("90th percentile", error_quantile(off, 0.9), kTailBar);
+}
 
 }  // namespace
 
-std::vector<Check> check_models(const ValidationInput& input) {
-  const std::string file = required_file(*input.libraries, kFile);
-  const CsvTable table = parse_csv(read_text_file(file), file);
-  const ModelPrices prices(input);
+std::vector<Check> check_models(const std::vector<MeasuredModelError>& rows) {
   std::vector<Check> checks;
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    const std::string& section = table.text(i, "section");
-    if (table.text(i, "mode") != "compiled" || (section != "decode" && section != "prefill")) continue;
-    const auto known = std::find_if(std::begin(kMeasuredModels), std::end(kMeasuredModels),
-                                    [&](const MeasuredModel& m) { return m.name == table.text(i, "model"); });
-    if (known == std::end(kMeasuredModels)) continue;
-    const auto whole = [&](const char* column) { return static_cast<std::int64_t>(table.number(i, column)); };
-    const ModelConfig model = model_of(*known, static_cast<int>(whole("layers")));
-    Check check;
-    check.group = "whole models on one H100, nothing fitted";
-    check.unit = "us";
-    check.published = table.number(i, "time_us");
-    if (section == "decode") {
-      check.what = fmt::format("{}, decoding {} x {}", known->name, whole("batch"), whole("context"));
-      check.predicted = prices.decode_us(model, whole("batch"), whole("context"));
-    } else {
-      check.what = fmt::format("{}, prompts {} x {}", known->name, whole("batch"), whole("length"));
-      check.predicted = prices.prefill_us(model, whole("batch"), whole("length"));
-    }
-    check.tolerance = 0.12;
-    check.source = "one H100 SXM, PyTorch 2.11, compiled, CUDA graphs, 2026-11-26";
-    checks.push_back(std::move(check));
+  for (const MeasuredModelError& row : rows) {
+    const bool served = row.of.section == "decode" || row.of.section == "prefill";
+    if (served && row.of.mode == "compiled" && row.of.measured == "2026-11-26") checks.push_back(single_model(row));
+  }
+  for (const ModelSection& section : kModelSections) {
+    for (const char* card : {"H100", "H200"}) summarise_models(checks, rows, section, card);
   }
   return checks;
 }

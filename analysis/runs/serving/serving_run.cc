@@ -421,7 +421,11 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
           spec.slow_later.push_back(slowed(spec, replica - first_replica, *fault.speed));
     first_replica += static_cast<std::size_t>(spec.replicas);
     spec.expert_variation = expert_pace_of(serving, spec).variation;
-    pools.push_back(build_pool(spec, sources, first_gpu, busiest_loads(serving, spec, scenario.cluster),
+    PriceSources of_pool = sources;
+    if (spec.engine.kernels == KernelLibrary::torch_compile)
+      of_pool.kernels = std::make_shared<const KernelModel>(scenario.cluster.node.gpu, scenario.kernels,
+                                                            ClockState::power_limited, "cudnn");
+    pools.push_back(build_pool(spec, of_pool, first_gpu, busiest_loads(serving, spec, scenario.cluster),
                                serving.expert_pace.drift_period / serving.haste()));
     pools.back().config.replica.jump = serving.jump;
     first_gpu += spec.replicas * spec.engine.plan.gpus();

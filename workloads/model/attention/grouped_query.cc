@@ -97,11 +97,12 @@ void input(KernelWriter& list, const AttentionWidths& w) {
   const int first =
       project(list, w, [&](std::string_view role, double width) { return list.linear(role, t, width, w.hidden); });
   tensor_gather(list, first, products(list, w));
-  head_norms(list, w);
+  if (!compiled_serving(work)) head_norms(list, w);
   const bool apart = work.habits.writes_cache_apart;
-  const double cached = work.habits.positions_write_cache && !apart ? w.value : 0;
+  const double cached = work.habits.positions_write_cache && !apart && !compiled_serving(work) ? w.value : 0;
   rotary(list, "rotary", t * (w.query + w.key), t * (w.query + w.key + cached) * 2 * 2);
   if (apart) list.memory("write cache", MemoryKernel::copy, t * (w.key + w.value) * 2 * 2);
+  if (compiled_serving(work)) list.memory("write values", MemoryKernel::copy, t * w.value * 2 * 2);
 }
 
 void input_gradient(KernelWriter& list, const AttentionWidths& w) {

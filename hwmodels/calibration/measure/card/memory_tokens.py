@@ -9,7 +9,7 @@ VOCABULARY = 128256
 
 
 def permutes(m):
-    for hidden, experts, top_k in ((7168, 256, 8), (4096, 8, 2)):
+    for hidden, experts, top_k in ((7168, 256, 8), (4096, 8, 2), (2048, 128, 8)):
         for tokens in pick([1, 8, 32, 128, 512, 1024, 2048, 4096, 8192, 16384]):
             permute(m, tokens, hidden, experts, top_k)
 

@@ -25,6 +25,12 @@ def power_of_shapes(deadline):
     section.measure_shapes(deadline)
 
 
+def paged(deadline):
+    from card import paged as section
+
+    section.measure(deadline)
+
+
 def sharing(deadline):
     from card import sharing as section
 
@@ -39,6 +45,8 @@ SECTIONS = {
     "memory": memory.measure,
     "grouped": grouped.measure,
     "attention": attention.measure,
+    "paged": paged,
+    "permutes": memory.measure_permutes,
     "power": power,
     "power_of_shapes": power_of_shapes,
     "sharing": sharing,
