@@ -92,6 +92,9 @@ class IterationPricer {
   /// batch.
   double attention_share(std::int64_t batch, std::int64_t kv);
   const ForwardModel* forward() const { return forward_.get(); }
+  /// What a decoding batch is padded to in its CUDA graph; 0: it has none, and its kernels are launched one by one.
+  /// @param batch of one of the pipeline's parts
+  double graph_batch(double batch) const;
 
  private:
   struct Layers {
@@ -109,7 +112,6 @@ class IterationPricer {
                    Split split);
   double decode_attention_us(double batch, double kv_per_request, Split split, int queries);
   double prompt_attention_us(const PromptLoad& prompts, Split split);
-  static Pass faster(const Pass& whole, const Pass& halves);
   double launched_one_by_one(const Pass& pass) const;
   Ticks launch_of(double tokens, StepKind kind, double attention_kernels);
   double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
@@ -117,7 +119,6 @@ class IterationPricer {
   int depth(bool drafts) const { return drafts ? forward_->setting().engine.speculation.depth : 0; }
   double drafts_us(double batch, double kv_per_request, bool drafts);
   double prompts_alone_us(const PromptLoad& prompts);
-  double graph_batch(double batch) const;
   double decode_us(std::int64_t batch_node, std::int64_t length_node, bool drafts);
   DecodeCurve make_curve(std::int64_t batch, bool drafts);
   double constant(Fitted EngineConstants::*field) const { return ((*forward_->setting().constants).*field).value; }
