@@ -189,6 +189,7 @@ struct EngineConfig {
   }
   KernelLibrary kernels = KernelLibrary::open_source;
   ExpertKernels expert_kernels = ExpertKernels::as_kernels;
+  int head_norm_kernels = 2;           ///< KernelHabits::head_norm_kernels
   bool two_micro_batches = false;      ///< compute of one half beside communication of the other
   bool cuda_graphs = true;             ///< decoding iterations are launched as one graph
   std::string graph_sizes;             ///< batches that have one (parse_graph_sizes); empty: all
@@ -221,6 +222,7 @@ struct EngineConfig {
     field("draft_model", &EngineConfig::drafter, {.resolved = true});
     field("kernels", &EngineConfig::kernels, {"engine"});
     field("expert_kernels", &EngineConfig::expert_kernels, {"engine"});
+    field("head_norm_kernels", &EngineConfig::head_norm_kernels, {"engine"});
     field("two_micro_batches", &EngineConfig::two_micro_batches, {"micro-batches"});
     field("cuda_graphs", &EngineConfig::cuda_graphs, {"engine"});
     field("graph_sizes", &EngineConfig::graph_sizes, {"engine"});

@@ -32,6 +32,7 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
                                                                 : ExpertBlock::sglang;
   habits.latent_decode = engine.kernels == KernelLibrary::tensorrt_llm ? LatentDecode::tensorrt : LatentDecode::sglang;
   habits.tensor_scales = TensorScales::fixed;
+  habits.head_norm_kernels = engine.head_norm_kernels;
   habits.residual_in_attention_norm = true;
   habits.router_kernels = 1;
   habits.row_map_kernels = 0;
