@@ -264,6 +264,13 @@ inline ExpertTransport transport_of(const EngineConfig& engine) {
 inline bool sends_to_experts(const EngineConfig& engine) {
   return engine.plan.expert > 1 && transport_of(engine) == ExpertTransport::all_to_all;
 }
+/// Checkpoints in NVFP4 of models with latent attention have its projections in BF16 (nvidia/DeepSeek-R1-FP4:
+/// exclude_modules model.layers.*.self_attn*, in NVIDIA/TensorRT-LLM issue 5766 of 2025-07; NVIDIA/Model-Optimizer
+/// issue 150 of 2025-03).
+inline bool attends_in_bf16(const EngineConfig& engine) {
+  const bool fp4 = engine.precision.linear == Precision::fp4 || engine.precision.stored == WeightFormat::nvfp4;
+  return fp4 && engine.model.attention.type == AttentionType::latent;
+}
 /// What a choice of expert kernels comes to with the engine's plan and number format.
 inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {
   const bool blocks = engine.precision.linear == Precision::fp8 && engine.precision.scaling == Scaling::blocks &&
