@@ -122,6 +122,28 @@ TEST_CASE("batches are padded to the graph that is captured, and have none beyon
   CHECK(exact == Approx(none).epsilon(0.01));
 }
 
+TEST_CASE("two micro-batches are not taken where launching twice as many kernels costs more", "[analysis][serving]") {
+  const std::string decode = R"(title: "Decoding beyond the largest graph"
+cluster { node: "hgx-h200" nodes: 4 fabric: "single-switch" }
+model: "deepseek-v3"
+serving {
+  traffic { requests: "2K" stream { users: 2048 input { mean: 500 } output { mean: 20 } cached_share: 0.99 } }
+  replicas { attention_data: 32 expert: 32 weights: "fp8" dispatch: "fp8" max_batch: 128 expert_transport: "all_to_all" graph_sizes: "1 8"
+    engine: "sglang-0.4" }
+}
+price { gpu: "2 USD/h" source: "assumed" }
+)";
+  const auto tpot = [&](const std::string& more) { return json_at(decode, more, "serving.tpot_s.mean"); };
+  CHECK(tpot(" --set serving.replicas.two_micro_batches=true") <= tpot("") * 1.001);
+  const test::TemporaryFolder folder;
+  const testing::Outcome out =
+      flopcast("explain " + folder.write("s.textproto", decode) + " --set serving.replicas.two_micro_batches=true");
+  INFO(out.err);
+  REQUIRE(out.code == 0);
+  const auto iteration = out.out.substr(out.out.find("What a decoding iteration consists of"));
+  CHECK_THAT(iteration.substr(0, iteration.find("together")), ContainsSubstring("waiting for launches"));
+}
+
 TEST_CASE("a slow GPU slows its replica, one of a cluster that nobody serves on nothing", "[analysis][serving]") {
   const auto with = [](const std::string& slow) {
     return test::replaced(testing::kChat, "fabric: \"single-switch\"", "fabric: \"single-switch\" " + slow);

@@ -33,6 +33,33 @@ TEST_CASE("an engine's habits hold where nothing else is stated, and are reporte
   CHECK(engine(other).scheduler.admission->name == "whole");
 }
 
+TEST_CASE("a cache in FP8 comes with NVIDIA's checkpoints, unless another is stated", "[scenarios][serving]") {
+  const auto cache = [](const std::string& name, const std::string& more) {
+    return engine(load_text(replaced(replaced(kNamed, "vllm-0.12", name), "engine:", more + " engine:"))).precision.kv;
+  };
+  CHECK(cache("trtllm-1.0", "scaling: \"per_tensor\"") == Precision::fp8);
+  CHECK(cache("trtllm-0.17", "scaling: \"per_tensor\"") == Precision::fp8);
+  CHECK(cache("trtllm-1.0", "scaling: \"per_tensor\" kv_cache: \"bf16\"") == Precision::bf16);
+  CHECK(cache("trtllm-1.0", "scaling: \"blocks\"") == Precision::bf16);
+  CHECK(cache("vllm-0.12", "scaling: \"per_tensor\"") == Precision::bf16);
+  const Scenario named =
+      load_text(replaced(kNamed, "engine: \"vllm-0.12\"", "scaling: \"per_tensor\" engine: \"trtllm-1.0\""));
+  CHECK(std::ranges::count(
+            named.defaults_used,
+            "serving.replicas.kv_cache = \"fp8\" (trtllm-1.0: checkpoints in FP8 with one scale per tensor)") == 1);
+}
+
+TEST_CASE("attention of DeepSeek's checkpoints in NVFP4 stays in BF16", "[scenarios][serving]") {
+  const auto attends = [](const std::string& model, const std::string& weights) {
+    const std::string whole = replaced(replaced(kNamed, "hgx-h200", "hgx-b200"), "tensor: 4", "tensor: 8");
+    const std::string text = replaced(whole, "llama-3.1-70b", model);
+    return attends_in_bf16(engine(load_text(replaced(text, "weights: \"fp8\"", weights))));
+  };
+  CHECK(attends("deepseek-r1", "weights: \"fp4\"") == true);
+  CHECK(attends("deepseek-r1", "weights: \"fp8\"") == false);
+  CHECK(attends("llama-3.1-70b", "weights: \"fp4\"") == false);
+}
+
 TEST_CASE("an engine nobody knows, and what a version did not have", "[scenarios][serving]") {
   CHECK_THAT(faults_of(replaced(kNamed, "vllm-0.12", "vllm-0.13"), {}, "named.textproto"),
              ContainsSubstring("named.textproto:5:39: serving.replicas.engine: found \"vllm-0.13\"") &&

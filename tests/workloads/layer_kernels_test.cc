@@ -291,6 +291,20 @@ TEST_CASE("a gate is as many kernels as the software makes of it", "[kernels]") 
   CHECK(count(fused, "top-k and routing weights") == 1);
 }
 
+TEST_CASE("norms of queries and keys are as many kernels as the software makes of them", "[kernels]") {
+  ModelConfig model = llama_8b();
+  model.attention.head_norms = HeadNorms::per_head;
+  for (const int kernels : {2, 1, 0}) {
+    LayerWork work = work_on(model);
+    work.habits = as_served();
+    work.habits.head_norm_kernels = kernels;
+    LayerKernels list;
+    add_attention_block(list, work, KernelPass::forward);
+    CHECK(count(list, "head norms") == kernels);
+    CHECK(count(list, "rotary") == 1);
+  }
+}
+
 TEST_CASE("a communication that a weight gradient hides does not launch it twice", "[kernels]") {
   const ModelConfig model = model_with(AttentionType::grouped_query);
   LayerWork work = work_on(model);

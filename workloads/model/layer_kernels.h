@@ -162,6 +162,9 @@ struct KernelHabits {
   /// Positions of queries and keys in one kernel, which writes the KV cache (TensorRT-LLM; latent attention
   /// everywhere).
   bool positions_write_cache = false;
+  /// Kernels that norm queries and keys per head, beside the one of positions; 0: that one does it. Compared by engine
+  /// in workloads/data/serving/engines/.
+  int head_norm_kernels = 2;
   /// A kernel of its own writes keys and values into the cache (vLLM reshape_and_cache, SGLang set_kv_buffer).
   bool writes_cache_apart = false;
   /// A copy of attention's output in 12 bits is written with its cast (E5M6; DeepSeek-V3 report, 3.3.3).

@@ -27,8 +27,9 @@ ForwardSetting reduced(ForwardSetting setting, const IterationMechanisms& m) {
 /// All layers of a pass, part by part.
 class PassParts {
  public:
-  PassParts(const ForwardModel& model, const IterationMechanisms& m, StepKind kind)
-      : model_(model), m_(m), kind_(kind) {}
+  /// @param graph the pass is one CUDA graph; else its kernels are launched one by one
+  PassParts(const ForwardModel& model, const IterationMechanisms& m, StepKind kind, bool graph)
+      : model_(model), m_(m), kind_(kind), graph_(graph) {}
 
   /// `attention`: the cores of one layer.
   void layers(double tokens, PassTime attention) {
@@ -82,11 +83,10 @@ class PassParts {
     if (!m_.host) return;
     const EngineConstants& c = *model_.setting().constants;
     const auto us = [](double value) { return Seconds(value * 1e-6); };
-    const bool graph = kind_ == StepKind::decode && model_.setting().engine.cuda_graphs;
     const int kernels = sum().kernels;
-    const Seconds gaps = graph ? us(c.graph_gap_us.value * kernels) : model_.setting().kernels->kernel_gap() * kernels;
+    const Seconds gaps = graph_ ? us(c.graph_gap_us.value * kernels) : model_.setting().kernels->kernel_gap() * kernels;
     gaps_ += {gaps, 0};
-    if (!graph) {
+    if (!graph_) {
       const Seconds launches = us(c.launch_us.value * kernels), so_far = sum().time;
       if (launches > so_far) launches_ += {launches - so_far, 0};
     }
@@ -133,6 +133,7 @@ class PassParts {
   const ForwardModel& model_;
   const IterationMechanisms& m_;
   StepKind kind_;
+  bool graph_;
   PassTime core_, projections_, dense_, experts_, all_reduces_, exchange_, edges_, drafts_, transfers_, gaps_,
       launches_, engine_;
 };
@@ -158,16 +159,18 @@ Seconds IterationParts::total() const {
 
 namespace {
 
-IterationParts decode_parts(const ForwardModel& model, const DecodeWork& work, const IterationMechanisms& mechanisms,
-                            Seconds exposed) {
+/// @param graph rows of the CUDA graph that the batch is padded to; 0: it has none
+IterationParts decode_parts(const ForwardModel& model, const DecodeWork& work, double graph,
+                            const IterationMechanisms& mechanisms, Seconds exposed) {
   const EngineConfig& engine = model.setting().engine;
   const DecodeWork own{std::max(1.0, work.requests / engine.plan.pipeline), std::max(1.0, work.kv_tokens)};
   const int depth = engine.speculation.depth_at(work.requests);
-  const double tokens = own.requests * (1 + depth);
+  const double tokens = std::max(own.requests, graph) * (1 + depth);
   const int halves = engine.two_micro_batches && own.requests >= 2 ? 2 : 1;
   PassTime core = model.attention(DecodeAttention{own.requests / halves, own.kv_tokens, 1 + depth});
   core.time = core.time * halves;
-  PassParts parts(model, mechanisms, StepKind::decode);
+  core.kernels *= halves;
+  PassParts parts(model, mechanisms, StepKind::decode, graph > 0);
   parts.layers(tokens, core);
   parts.edges(tokens, tokens);
   parts.drafts(own, work.requests);
@@ -183,8 +186,8 @@ IterationParts prompt_parts(const ForwardModel& model, const PromptWork& piece, 
   PassTime core = model.attention(PromptAttention{1, piece.tokens, piece.cached + piece.tokens},
                                   model.setting().engine.two_micro_batches);
   core.time = core.time / stages;
-  core.kernels = 1;
-  PassParts parts(model, mechanisms, StepKind::prompt);
+  core.kernels = model.setting().engine.two_micro_batches ? 2 : 1;
+  PassParts parts(model, mechanisms, StepKind::prompt, false);
   parts.layers(piece.tokens / stages, core);
   parts.edges(1, 1);
   parts.transfers(piece.tokens / stages);
@@ -237,9 +240,10 @@ IterationParts decode_iteration(const ForwardSetting& setting, const DecodeWork&
   IterationPricer pricer(settled(reduced(setting, mechanisms), work,
                                  [](IterationPricer& p, const DecodeWork& w) { return price_of(p, w); }));
   const ForwardModel& model = *pricer.forward();
+  const double graph = pricer.graph_batch(std::max(1.0, work.requests / setting.engine.plan.pipeline));
   const Seconds exposed =
-      exposed_exchange(model, price_of(pricer, work), decode_parts(model, work, kComputed, Seconds(0)));
-  return decode_parts(model, work, mechanisms, exposed);
+      exposed_exchange(model, price_of(pricer, work), decode_parts(model, work, graph, kComputed, Seconds(0)));
+  return decode_parts(model, work, graph, mechanisms, exposed);
 }
 
 IterationParts prompt_iterations(const ForwardSetting& setting, const PromptWork& work,

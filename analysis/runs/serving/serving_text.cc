@@ -5,6 +5,7 @@
 #include "analysis/render/text/format.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/runs/text_parts.h"
+#include "workloads/serving/traffic/traffic.h"
 
 namespace flopcast {
 namespace {
@@ -43,6 +44,13 @@ std::string latency_table(const ServingReport& r, const TextStyle& style) {
   return table.render(style);
 }
 
+/// Users who have one request under way each ask as fast as they are answered.
+bool users_wait(const ServingReport& r) {
+  return std::ranges::all_of(r.serving().traffic.classes, [](const TrafficClass& traffic) {
+    return std::holds_alternative<ClosedLoop>(traffic.arrivals);
+  });
+}
+
 /// Where nine of ten measured servers would lie.
 std::string range_fact(const ServingReport& r, const TextStyle& style) {
   const ServingSpread& spread = r.spread;
@@ -53,6 +61,9 @@ std::string range_fact(const ServingReport& r, const TextStyle& style) {
   std::string text = fmt::format("nine of ten: TPOT {}", range(spread.tpot, r.all.tpot.mean()));
   if (r.state == LoadState::stable && spread.ttft.rows > 0)
     text += fmt::format(", TTFT {}", range(spread.ttft, r.all.ttft.mean()));
+  if (users_wait(r))
+    text += fmt::format(", output {:.1f} to {:.1f} tokens/s per GPU", r.output_per_gpu / spread.tpot.high,
+                        r.output_per_gpu / spread.tpot.low);
   text += fmt::format(" (errors of {} measured runs of {})", spread.tpot.rows, spread.kind);
   return fact(text, style);
 }

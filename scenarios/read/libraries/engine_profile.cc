@@ -44,6 +44,13 @@ void lay_over_engine(proto::Replicas& replicas, const std::string& path, const L
                                  replicas.engine()));
   proto::Replicas whole = profile.message.habits();
   whole.MergeFrom(replicas);
+  // What the engine is given decides, not the engine: a cache in FP8 comes with the checkpoint.
+  const bool tensor_scales = whole.has_weights() && whole.weights() == "fp8" && whole.scaling() == "per_tensor";
+  if (tensor_scales && !whole.has_kv_cache() && profile.message.has_fp8_tensor_cache()) {
+    whole.set_kv_cache(profile.message.fp8_tensor_cache());
+    used.push_back(fmt::format("{}.kv_cache = \"{}\" ({}: checkpoints in FP8 with one scale per tensor)", path,
+                               whole.kv_cache(), replicas.engine()));
+  }
   replicas = std::move(whole);
 }
 

@@ -63,7 +63,9 @@ void head_norms(KernelWriter& list, const AttentionWidths& w) {
   if (work.model.attention.head_norms == HeadNorms::none) return;
   const double elements = work.tokens * (w.query + w.key);
   const bool shared = norms_are_shared(work);
-  list.memory("head norms", MemoryKernel::norm, elements * 2 * (shared ? 3 : 2), shared ? 4 : 2);
+  const int kernels = shared ? 4 : work.habits.head_norm_kernels;
+  if (kernels == 0) return;  // the kernel of positions, on its way
+  list.memory("head norms", MemoryKernel::norm, elements * 2 * (shared ? 3 : 2), kernels);
   share_norms(list);
 }
 

@@ -102,7 +102,9 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   const auto row = [&](std::string item, double bytes, std::string detail) {
     out.table.rows.push_back({std::move(item), Bytes(bytes), std::move(detail)});
   };
-  row("attention", (moe + dense) * count.attention_per_layer / tp * formats.linear, "projections of all layers");
+  const bool whole = attends_in_bf16(engine);
+  row("attention", (moe + dense) * count.attention_per_layer / tp * (whole ? bf16 : formats.linear),
+      whole ? "projections of all layers, in BF16 as checkpoints in NVFP4 have them" : "projections of all layers");
   if (dense > 0) row("dense FFN", dense * count.dense_ffn / tp * formats.linear, "");
   if (moe > 0) {
     const double experts = ceil_div(model.moe.experts + (plan.expert > 1 ? engine.redundant_experts : 0), plan.expert) /

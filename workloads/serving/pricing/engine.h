@@ -196,6 +196,7 @@ struct EngineConfig {
   }
   KernelLibrary kernels = KernelLibrary::open_source;
   ExpertKernels expert_kernels = ExpertKernels::as_kernels;
+  int head_norm_kernels = 2;           ///< KernelHabits::head_norm_kernels
   bool two_micro_batches = false;      ///< compute of one half beside communication of the other
   bool cuda_graphs = true;             ///< decoding iterations are launched as one graph
   std::string graph_sizes;             ///< batches that have one (parse_graph_sizes); empty: all
@@ -230,6 +231,7 @@ struct EngineConfig {
     field("draft_model", &EngineConfig::drafter, {.resolved = true});
     field("kernels", &EngineConfig::kernels, {"engine"});
     field("expert_kernels", &EngineConfig::expert_kernels, {"engine"});
+    field("head_norm_kernels", &EngineConfig::head_norm_kernels, {"engine"});
     field("two_micro_batches", &EngineConfig::two_micro_batches, {"micro-batches"});
     field("cuda_graphs", &EngineConfig::cuda_graphs, {"engine"});
     field("graph_sizes", &EngineConfig::graph_sizes, {"engine"});
@@ -271,6 +273,13 @@ inline ExpertTransport transport_of(const EngineConfig& engine) {
 /// Tokens travel to their experts one by one.
 inline bool sends_to_experts(const EngineConfig& engine) {
   return engine.plan.expert > 1 && transport_of(engine) == ExpertTransport::all_to_all;
+}
+/// Checkpoints in NVFP4 of models with latent attention have its projections in BF16 (nvidia/DeepSeek-R1-FP4:
+/// exclude_modules model.layers.*.self_attn*, in NVIDIA/TensorRT-LLM issue 5766 of 2025-07; NVIDIA/Model-Optimizer
+/// issue 150 of 2025-03).
+inline bool attends_in_bf16(const EngineConfig& engine) {
+  const bool fp4 = engine.precision.linear == Precision::fp4 || engine.precision.stored == WeightFormat::nvfp4;
+  return fp4 && engine.model.attention.type == AttentionType::latent;
 }
 /// What a choice of expert kernels comes to with the engine's plan and number format.
 inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {

@@ -32,6 +32,7 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
                                                                 : ExpertBlock::sglang;
   habits.latent_decode = engine.kernels == KernelLibrary::tensorrt_llm ? LatentDecode::tensorrt : LatentDecode::sglang;
   habits.tensor_scales = TensorScales::fixed;
+  habits.head_norm_kernels = engine.head_norm_kernels;
   habits.residual_in_attention_norm = true;
   habits.router_kernels = 1;
   habits.row_map_kernels = 0;
@@ -142,6 +143,15 @@ LayerWork ForwardModel::work(double tokens, StepKind kind) const {
   return work;
 }
 
+LayerWork ForwardModel::attention_work(double tokens, StepKind kind) const {
+  LayerWork work = this->work(tokens, kind);
+  if (!attends_in_bf16(setting_.engine)) return work;
+  work.precision.linear = Precision::bf16;
+  work.precision.scaling = Scaling::none;
+  work.precision.weights = WeightFormat::as_multiplied;
+  return work;
+}
+
 /// Where tokens are sent to their experts each GPU holds the shared experts whole and sends its own tokens through;
 /// under tensor-parallel attention a group's tokens enter the exchange once. Otherwise all that share an expert have
 /// all tokens, and shared experts are cut as dense FFNs are. The busiest GPU decides.
@@ -206,7 +216,7 @@ LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overl
   work.moe = moe;
   if (moe) work.experts = expert_share(tokens);
   LayerKernels attention, shared, ffn;
-  add_attention_block(attention, work, KernelPass::forward, AttentionCore::left_out);
+  add_attention_block(attention, attention_work(tokens, kind), KernelPass::forward, AttentionCore::left_out);
   if (moe) add_ffn_block(shared, work, KernelPass::forward, FfnPart::shared);
   add_ffn_input(ffn, work, KernelPass::forward);
   add_ffn_block(ffn, work, KernelPass::forward, FfnPart::routed);
@@ -307,7 +317,7 @@ Seconds tensor_all_reduce_time(const ClusterSpec& cluster, const LinkCalibration
 }
 
 PassTime ForwardModel::attention(const DecodeAttention& shape) const {
-  LayerWork work = this->work(shape.batch * shape.queries, StepKind::decode);
+  LayerWork work = attention_work(shape.batch * shape.queries, StepKind::decode);
   work.reach.batch = whole(shape.batch);
   work.reach.queries = shape.queries;
   work.reach.keys = whole(shape.kv_tokens);
@@ -327,7 +337,7 @@ PassTime ForwardModel::attention(const DecodeAttention& shape) const {
 }
 
 PassTime ForwardModel::attention(const PromptAttention& shape, bool overlapped) const {
-  LayerWork work = this->work(shape.requests * shape.tokens, StepKind::prompt);
+  LayerWork work = attention_work(shape.requests * shape.tokens, StepKind::prompt);
   work.reach.batch = whole(shape.requests);
   work.reach.queries = whole(shape.tokens);
   work.reach.keys = std::max(work.reach.queries, whole(shape.kv_tokens));

@@ -102,6 +102,7 @@ class ForwardModel {
 
  private:
   LayerWork work(double tokens, StepKind kind) const;
+  LayerWork attention_work(double tokens, StepKind kind) const;
   ExpertShare expert_share(double tokens) const;
   PassTime price(const LayerKernels& list, int sms) const;
   PassTime all_reduces(const LayerKernels& list) const;

@@ -178,7 +178,7 @@ IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_to
     const double low = us((b.low->*layer.*part).time), high = us((b.high->*layer.*part).time);
     return halves * (b.way > 0 ? low * (1 - b.way) + high * b.way : low);
   };
-  const auto kernels = [&](const LayerTime& layer) { return halves * layer.kernels() + attention_kernels; };
+  const auto kernels = [&](const LayerTime& layer) { return halves * (layer.kernels() + attention_kernels); };
   Pass pass;
   const auto attention_block = [&](LayerTime Layers::*layer) {
     return at(own, layer, &LayerTime::projections) + at(own, layer, &LayerTime::shared_experts) +
@@ -307,7 +307,6 @@ double IterationPricer::with_host_us(double pass_us, double sequences, double pr
   return forward_->setting().engine.overlap_scheduling ? std::max(pass_us, host) : pass_us + host;
 }
 
-/// What a batch is padded to in its graph; 0: it has none. @param batch of one of the pipeline's parts
 double IterationPricer::graph_batch(double batch) const {
   if (!forward_->setting().engine.cuda_graphs) return 0;
   if (graph_sizes_.empty()) return batch;
@@ -317,26 +316,25 @@ double IterationPricer::graph_batch(double batch) const {
 }
 
 /// One decoding iteration at nodes of the grids, engine overheads apart. Padded rows go through every layer, attention
-/// finds nothing in the cache for them.
+/// finds nothing in the cache for them. Two micro-batches are used from the batch on at which they pay: what the host
+/// takes to launch the kernels of both counts.
 double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool drafts) {
   const EngineConfig& engine = forward_->setting().engine;
   // Pipeline stages work on as many parts of the batch at once; each part passes all stages.
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
   const double graph = graph_batch(b);
   const double tokens = std::max(b, graph) * (1 + depth(forward_->setting().engine, drafts));
-  const auto layers_as = [&](Split split) {
+  const double beside = edges_us(tokens) + drafts_us(b, kv, drafts) + us(forward_->stage_transfers(tokens));
+  const auto pass_as = [&](Split split) {
     const double attention = decode_attention_us(b, kv, split, 1 + depth(forward_->setting().engine, drafts));
-    return layers_pass(tokens, tokens, StepKind::decode, attention, 1, split);
+    Pass pass = layers_pass(tokens, tokens, StepKind::decode, attention, 1, split);
+    pass.gpu_us += beside;
+    pass.kernels += kEdgeKernels;
+    if (graph > 0) return pass.gpu_us + pass.kernels * constant(forward_->setting(), &EngineConstants::graph_gap_us);
+    return launched_one_by_one(pass);
   };
-  Pass pass = layers_as(one);
-  if (may_split()) {  // from the batch on at which it pays
-    const Pass halves = layers_as(two);
-    if (halves.gpu_us < pass.gpu_us) pass = halves;
-  }
-  pass.gpu_us += edges_us(tokens) + drafts_us(b, kv, drafts) + us(forward_->stage_transfers(tokens));
-  pass.kernels += kEdgeKernels;
-  if (graph > 0) return pass.gpu_us + pass.kernels * constant(forward_->setting(), &EngineConstants::graph_gap_us);
-  return launched_one_by_one(pass);
+  const double whole = pass_as(one);
+  return may_split() ? std::min(whole, pass_as(two)) : whole;
 }
 
 DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
@@ -398,20 +396,18 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
     ++cores;
   }
   const double mean = mean_tokens > 0 ? mean_tokens / parts : tokens;
-  const auto layers_as = [&](Split split) {
-    const double attention = prompt_attention_us(prompts, split) / parts + decoding;
-    return layers_pass(tokens, mean, StepKind::prompt, attention, cores, split);
-  };
-  Pass pass = layers_as(one);
-  if (may_split()) {  // from the batch on at which it pays
-    const Pass halves = layers_as(two);
-    if (halves.gpu_us < pass.gpu_us) pass = halves;
-  }
   const double sequences = b + static_cast<double>(prompts.finishing);
-  pass.gpu_us += edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
-  if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b), drafts);
-  pass.kernels += kEdgeKernels;
-  double whole = launched_one_by_one(pass);
+  double beside = edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
+  if (batch > 0) beside += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b), drafts);
+  const auto pass_as = [&](Split split) {
+    const double attention = prompt_attention_us(prompts, split) / parts + decoding;
+    Pass pass = layers_pass(tokens, mean, StepKind::prompt, attention, cores, split);
+    pass.gpu_us += beside;
+    pass.kernels += kEdgeKernels;
+    return launched_one_by_one(pass);
+  };
+  double whole = pass_as(one);
+  if (may_split()) whole = std::min(whole, pass_as(two));
   if (drafter_ && prompts.tokens > 0) whole += drafter_->prompts_alone_us(prompts);
   return ticks_of_us(with_host_us(whole, sequences, static_cast<double>(prompts.tokens)));
 }

@@ -92,6 +92,9 @@ class IterationPricer {
   /// batch.
   double attention_share(std::int64_t batch, std::int64_t kv);
   const ForwardModel* forward() const { return forward_.get(); }
+  /// What a decoding batch is padded to in its CUDA graph; 0: it has none, and its kernels are launched one by one.
+  /// @param batch of one of the pipeline's parts
+  double graph_batch(double batch) const;
 
  private:
   struct Layers {
@@ -115,7 +118,6 @@ class IterationPricer {
   double edges_us(double sequences);
   double drafts_us(double batch, double kv_per_request, bool drafts);
   double prompts_alone_us(const PromptLoad& prompts);
-  double graph_batch(double batch) const;
   double decode_us(std::int64_t batch_node, std::int64_t length_node, bool drafts);
   DecodeCurve make_curve(std::int64_t batch, bool drafts);
 
