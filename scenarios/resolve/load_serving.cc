@@ -102,6 +102,7 @@ class ServingLoader : private ServingPart {
     const bool served = context_.root == "serving.";
     if (served && context_.model && !r.has_weights() && !r.has_weight_format()) take_published(r, engine);
     if (engine.precision.linear != Precision::fp8) engine.precision.scaling = Scaling::none;
+    if (r.has_memory_share()) engine.memory_rule = MemoryRule::stated;
     if (!engine.name.empty() && context_.libraries) {
       engine.host = engine_host(engine.name, *context_.libraries);
       engine.calibrated_on = engine_calibrated_on(engine.name, *context_.libraries);
@@ -120,18 +121,22 @@ class ServingLoader : private ServingPart {
   /// engine's default.
   void take_published(const proto::Replicas& r, EngineConfig& engine) {
     const PublishedWeights published = engine.model.published_weights;
-    if (published == PublishedWeights::bf16 || !context_.cluster) return;
+    const WeightFormat experts = r.has_expert_format() ? WeightFormat::as_multiplied : engine.model.published_experts;
+    if ((published == PublishedWeights::bf16 && experts == WeightFormat::as_multiplied) || !context_.cluster) return;
     const GpuSpec& gpu = context_.cluster->node.gpu;
     ServingPrecision& precision = engine.precision;
     const bool fp8 = published == PublishedWeights::fp8_blocks || published == PublishedWeights::fp8;
-    if (fp8) {
-      if (gpu.fp8_peak <= FlopPerSecond(0)) return;
+    if (fp8 && gpu.fp8_peak <= FlopPerSecond(0) && experts == WeightFormat::as_multiplied) return;
+    if (experts != WeightFormat::as_multiplied) precision.experts = experts;
+    if (fp8 && gpu.fp8_peak <= FlopPerSecond(0)) {
+      // The other layers stay in BF16.
+    } else if (fp8) {
       precision.linear = Precision::fp8;
       if (!r.has_scaling())
         precision.scaling = published == PublishedWeights::fp8 ? Scaling::per_tensor : Scaling::blocks;
     } else if (published == PublishedWeights::nvfp4 && gpu.fp4_peak > FlopPerSecond(0)) {
       precision.linear = Precision::fp4;
-    } else {
+    } else if (published != PublishedWeights::bf16) {
       precision.stored = published == PublishedWeights::int4    ? WeightFormat::int4
                          : published == PublishedWeights::mxfp4 ? WeightFormat::mxfp4
                                                                 : WeightFormat::nvfp4;
@@ -306,6 +311,9 @@ class ServingLoader : private ServingPart {
       if (memory.table.total() <= memory.usable) least = plan;
     };
     const auto cuts = [&](int tensor) { return tensor <= node.gpus && engine.model.attention.heads % tensor == 0; };
+    if (precision.experts != WeightFormat::as_multiplied && context_.model && spec.engine.model.moe.experts == 0)
+      fault(path + ".expert_format", "a statement without effect",
+            fmt::format("weight_format: {} has no experts", spec.engine.model.name));
     int widest = 1;
     while (cuts(2 * widest)) widest *= 2;
     for (int tensor = 1; tensor <= widest; tensor *= 2) {
@@ -373,7 +381,7 @@ class ServingLoader : private ServingPart {
       const auto* drawn = std::get_if<DrawnLengths>(&c.lengths);
       if (drawn) longest = std::max(longest, drawn->input.mean() + drawn->output.mean());
     }
-    longest += memory.kv_per_sequence / memory.kv_per_token;
+    longest = memory.as_tokens(longest);
     if (static_cast<double>(memory.kv_tokens) >= std::max<double>(longest, spec.page_tokens)) return;
     Diagnostic d = context_.places->fault(
         context_.root + path,

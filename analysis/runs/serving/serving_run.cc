@@ -87,11 +87,13 @@ Watts gpu_power(const PoolTotals& totals, const PoolReport& pool, const BuiltPoo
   return mean_power(*model->setting().kernels, work, to_seconds(c.busy), totals.up_time);
 }
 
-PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
+PoolReport pool_report(const PoolTotals& totals, const PoolSpec& spec, BuiltPool& built) {
   PoolReport out;
   out.totals = totals;
   out.memory = built.memory;
   out.kv_per_token = built.config.kv_bytes_per_token;
+  out.logged = logged_cache(spec.engine, spec.page_tokens, built.memory);
+  out.logged.per_token = out.logged.per_token * (out.kv_per_token / built.memory.kv_per_token);
   out.busy = share(to_seconds(totals.counters.busy).value(), totals.up_time.value());
   const ReplicaCounters& c = totals.counters;
   out.mean_batch = share(static_cast<double>(c.decode_requests), static_cast<double>(c.decode_iterations));
@@ -348,15 +350,17 @@ void notes_of(ServingReport& report) {
     const EngineConfig& engine = pool.engine;
     const auto published = static_cast<std::size_t>(engine.model.published_weights);
     if (engine.weights_as_published)
-      report.notes.push_back(
-          fmt::format("{}: weights as {} publishes them, {}: neither weights nor weight_format is stated", pool.name,
-                      engine.model.title, enum_names(engine.model.published_weights)[published]));
-    else if (published != 0 && engine.precision.linear == Precision::bf16 &&
+      report.notes.push_back(fmt::format(
+          "{}: weights as {} publishes them, {}{}: neither weights nor weight_format is stated", pool.name,
+          engine.model.title, enum_names(engine.model.published_weights)[published],
+          experts == 0 ? "" : fmt::format(", experts {}", enum_names(engine.model.published_experts)[experts])));
+    else if (published + experts != 0 && engine.precision.linear == Precision::bf16 &&
              engine.precision.stored == WeightFormat::as_multiplied)
       report.notes.push_back(fmt::format("{}: weights in BF16; {} publishes them as {}", pool.name, engine.model.title,
                                          enum_names(engine.model.published_weights)[published]));
     if (!engine.name.empty())
       report.notes.push_back(fmt::format("{}: engine {}, {}", pool.name, engine.name,
+    const auto experts = static_cast<std::size_t>(engine.model.published_experts);
                                          engine.calibrated_on.empty() ? "not calibrated on a server of yours"
                                                                       : "calibrated on " + engine.calibrated_on));
   }

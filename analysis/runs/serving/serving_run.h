@@ -31,7 +31,8 @@ struct PoolReport {
   double attention_share = 0;  ///< of a mean decoding iteration
   double busiest_expert_gpu = 1;
   Bytes kv_per_token;
-  Watts gpu_power;  ///< of a board, mean over the time that its replicas are up; 0: no chip's power is known
+  LoggedCache logged;  ///< its bytes those of all GPUs together
+  Watts gpu_power;     ///< of a board, mean over the time that its replicas are up; 0: no chip's power is known
 };
 
 struct ServingCostReport {

@@ -129,9 +129,18 @@ std::string memory_facts(const ServingReport& r, const TextStyle& style) {
                             format_bytes(weights), format_bytes(pool.memory.usable - weights),
                             whole(pool.memory.kv_tokens), format_integer(pool.kv_per_token.value())),
                 style);
-    if (pool.memory.kv_per_sequence > Bytes(0)) {
-      out += fact(fmt::format("{}: each request takes {} of it besides, for windows and states of layers",
-                              pool.totals.name, format_bytes(pool.memory.kv_per_sequence)),
+    if (pool.memory.kv_per_state > Bytes(0)) {
+      out += fact(fmt::format("{}: each request takes {} of it besides, for states of layers", pool.totals.name,
+                              format_bytes(pool.memory.kv_per_state)),
+                  style);
+    }
+    if (pool.memory.window > 0) {
+      const LoggedCache& logged = pool.logged;
+      out += fact(fmt::format("{}: layers that look back at {} tokens take {} of it besides for a request as long as "
+                              "that, and a shorter one's share; counted as engines log it, in requests of {} tokens "
+                              "while their prompts are computed, the cache holds {} tokens of {} bytes",
+                              pool.totals.name, whole(pool.memory.window), format_bytes(pool.memory.kv_per_window),
+                              whole(logged.length), whole(logged.tokens), format_integer(logged.per_token.value())),
                   style);
     }
   }

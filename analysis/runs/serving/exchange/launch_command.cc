@@ -73,11 +73,14 @@ std::string transfer_role(ReplicaRole role) {
 /// leave.
 double told_share(const PoolSpec& pool, const GpuSpec& gpu, MemoryShareOf of) {
   const EngineConfig& e = pool.engine;
-  if (e.memory_share_of == of) return e.memory_share;
+  if (e.memory_share_of == of) return memory_share(e, gpu);
   const ReplicaMemory memory = replica_memory(e, gpu);
-  const Bytes fixed = of == MemoryShareOf::all ? Bytes(0) : memory.table.total();
+  const Bytes hbm = gpu.hbm_usable(), fixed = memory.table.total();
+  const double share = of == MemoryShareOf::free    ? (memory.usable - fixed) / (hbm - fixed)
+                       : of == MemoryShareOf::fixed ? (memory.usable - memory.workspace) / hbm
+                                                    : memory.usable / hbm;
   // Engines read two digits of it as well as ten.
-  return std::floor(1000 * ((memory.usable - fixed) / (gpu.hbm_usable() - fixed))) / 1000;
+  return std::floor(1000 * share) / 1000;
 }
 
 /// What replicas over several nodes are told on each of them, in variables of the shell: its rank, and where the first
@@ -177,7 +180,7 @@ void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
       fmt::format("--chunked-prefill-size {}", e.scheduler.chunked_prefill ? e.scheduler.token_budget * groups : -1),
       groups > 1 ? "token_budget x attention_data, chunked_prefill" : "token_budget, chunked_prefill");
   flags.when(e.scheduler.batching->name == "mixed", "--enable-mixed-chunk", "batching = mixed");
-  flags.value("--mem-fraction-static", told_share(pool, gpu, MemoryShareOf::all), "memory_share");
+  flags.value("--mem-fraction-static", told_share(pool, gpu, MemoryShareOf::fixed), "memory_share");
   if (e.cache_tokens > 0) flags.value("--max-total-tokens", e.cache_tokens, "cache_tokens");
   if (e.adapters > 0)
     flags.add(fmt::format("--enable-lora --max-loras-per-batch {} --max-lora-rank {}", e.adapters, e.adapter_rank),
