@@ -329,6 +329,16 @@ void notes_of(ServingReport& report) {
         fmt::format("{} requests were dropped at their deadline; what had been computed of them "
                     "counts for nothing",
                     report.all.expired.requests));
+  if (report.all.arrived.requests > 0 && report.all.completed.requests == 0)
+    report.notes.push_back("no request was answered to the end: latencies of answers are those of nobody");
+  for (const StatedFault& fault : serving.failures.stated) {
+    if (fault.at > report.totals.end)
+      report.notes.push_back(fmt::format("the fault stated at {} comes after the end, at {}: it changed nothing",
+                                         format_time(fault.at), format_time(report.totals.end)));
+    else if (fault.one_by_one)
+      report.notes.push_back(fmt::format("a rolling restart from {} on: {} replicas one by one, {} each",
+                                         format_time(fault.at), fault.replicas.size(), format_time(fault.repair)));
+  }
   for (const PoolSpec& pool : serving.pools)
     for (std::size_t i = 0; i < pool.slow.size(); ++i)
       if (!(pool.slow[i] == ReplicaSpeed{}))
@@ -349,6 +359,7 @@ void notes_of(ServingReport& report) {
   for (const PoolSpec& pool : serving.pools) {
     const EngineConfig& engine = pool.engine;
     const auto published = static_cast<std::size_t>(engine.model.published_weights);
+    const auto experts = static_cast<std::size_t>(engine.model.published_experts);
     if (engine.weights_as_published)
       report.notes.push_back(fmt::format(
           "{}: weights as {} publishes them, {}{}: neither weights nor weight_format is stated", pool.name,
@@ -360,7 +371,6 @@ void notes_of(ServingReport& report) {
                                          enum_names(engine.model.published_weights)[published]));
     if (!engine.name.empty())
       report.notes.push_back(fmt::format("{}: engine {}, {}", pool.name, engine.name,
-    const auto experts = static_cast<std::size_t>(engine.model.published_experts);
                                          engine.calibrated_on.empty() ? "not calibrated on a server of yours"
                                                                       : "calibrated on " + engine.calibrated_on));
   }
