@@ -219,7 +219,7 @@ constexpr MetricRow<ServingReport> kTransferRows[] = {
 
 // Pools.
 
-MetricValue gpu_hours(PoolRef p, Seconds time) { return as::number(time.value() / 3600 * p.totals.gpus); }
+MetricValue gpu_hours(PoolRef p, Seconds time) { return as::number(time.value() / 3600 * p.totals.gpus * p.sample); }
 
 constexpr MetricRow<PoolReport> kPoolRows[] = {
     {"replicas", "count", "replicas", "Replicas of the pool", [](PoolRef p) { return as::count(p.totals.replicas); },

@@ -514,7 +514,10 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
     d.expected = "requests that fit; `flopcast check` says how many tokens a replica holds";
     throw InputError(d);
   }
-  for (std::size_t i = 0; i < pools.size(); ++i) report.pools.push_back(pool_report(report.totals.pools[i], pools[i]));
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    report.pools.push_back(pool_report(report.totals.pools[i], serving.pools[i], pools[i]));
+    report.pools.back().sample = serving.sample;
+  }
   report.state = judge(load_evidence(report.totals));
   rates(report);
   report.energy = energy_of(report, options.power);

@@ -185,7 +185,7 @@ std::string pool_facts(const PoolReport& pool, const TextStyle& style) {
   }
   const Seconds beside = t.starting_time + t.idle_time();
   if (t.scaled_up + t.scaled_down > 0 || beside > Seconds(0)) {
-    const auto hours = [&](Seconds time) { return fmt::format("{:.4g}", time.value() / 3600 * t.gpus); };
+    const auto hours = [&](Seconds time) { return fmt::format("{:.4g}", time.value() / 3600 * t.gpus * pool.sample); };
     out += fact(
         fmt::format("{}: scaled up {} times and down {} times; paid for: {} GPU-hours serving, {} starting, {} broken, "
                     "{} on standby",
