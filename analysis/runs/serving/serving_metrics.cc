@@ -261,7 +261,7 @@ constexpr MetricRow<PoolReport> kPoolRows[] = {
      [](PoolRef p) { return as::count(p.totals.counters.prompt_tokens); }, show::whole},
     {"recomputed_tokens", "tokens", "recomputed tokens", "Tokens computed again after a preemption",
      [](PoolRef p) { return as::count(p.totals.counters.recomputed_tokens); }, show::whole},
-    {"preemptions", "count", "preemptions", "Requests that gave way for lack of pages",
+    {"preemptions", "count", "preemptions", "Requests that gave way, for lack of pages or to higher priority",
      [](PoolRef p) { return as::count(p.totals.counters.preemptions); }, show::whole},
     {"swaps", "count", "swaps", "Of these, by swapping to host memory",
      [](PoolRef p) { return as::count(p.totals.counters.swaps); }, show::whole},
