@@ -282,14 +282,14 @@ void check_units(const Server& server, const std::vector<ServerMeasurement>& loa
   if (!faults.empty()) throw InputError(std::move(faults));
 }
 
-double median_of(std::vector<double> errors) {
+double median_error_of(std::vector<double> errors) {
   if (errors.empty()) return 0;
   std::sort(errors.begin(), errors.end());
   return std::expm1(errors[errors.size() / 2]);
 }
 
 std::string median_percent(const std::vector<double>& errors) {
-  return errors.empty() ? "-" : fmt::format("{:.1f} %", 100 * median_of(errors));
+  return errors.empty() ? "-" : fmt::format("{:.1f} %", 100 * median_error_of(errors));
 }
 
 /// What a profile of these times would hide from whoever names it.
@@ -298,12 +298,12 @@ std::vector<std::string> warnings_of(const EngineHost& host, const Errors& was, 
   std::vector<std::string> out;
   for (const auto& [name, before, after] :
        {std::tuple("TPOT", &was.tpot, &is.tpot), std::tuple("TTFT", &was.ttft, &is.ttft)}) {
-    if (median_of(*after) > kLarge)
+    if (median_error_of(*after) > kLarge)
       out.push_back(
           fmt::format("{} is still off by {} after the fit: something else than host times differs, such as the "
                       "model's format, the plan, clients or other work on the GPUs",
                       name, median_percent(*after)));
-    if (median_of(*after) > kWorse * median_of(*before) && median_of(*after) > 0.05)
+    if (median_error_of(*after) > kWorse * median_error_of(*before) && median_error_of(*after) > 0.05)
       out.push_back(fmt::format("{} got worse, from {} to {}, for the other's sake", name, median_percent(*before),
                                 median_percent(*after)));
   }
