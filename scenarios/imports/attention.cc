@@ -209,7 +209,10 @@ void read_compressed(ConfigReader& config) {
   a.set_further_elements(static_cast<int>(std::lround(further / model.layers() + mixing)));
   // Half an entry's keys and values: one vector is both.
   a.set_cache_entries(std::clamp(entries / model.layers() / 2, 0.0001, 1.0));
-  if (a.has_indexer() && indexed > 0) a.mutable_indexer()->set_layers(indexed);
+  if (a.has_indexer() && indexed > 0) {
+    a.mutable_indexer()->set_layers(indexed);
+    a.mutable_indexer()->set_cache_entries(1.0 / 4);  // those that compress 4 to 1
+  }
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ constexpr std::string_view kWithoutCost[] = {
     "time_step_limit", "time_step_max", "time_step_min", "time_step_rank", "tokenizer_class", "top_k", "top_p",
     "topk_method", "torch_dtype", "torchscript", "transformers_version", "typical_p", "unk_token_id", "use_bfloat16",
     "use_cache", "use_conv_bias", "use_gemma_norm", "use_mamba_kernels", "use_moe_router_bias", "use_mrope",
-    "use_parallel_residual", "use_routing_bias", "mamba_conv_bias", "num_hash_layers", "expert_dtype", "clip_qkv", "rmsnorm", "multi_query_attention", "mla_use_nope",
+    "use_parallel_residual", "use_routing_bias", "mamba_conv_bias", "num_hash_layers", "clip_qkv", "rmsnorm", "multi_query_attention", "mla_use_nope",
     "do_layer_norm_before", "lm_head_bias", "full_attn_layers", "no_rope_layers", "use_residual",
     "original_rope", "latent_moe_use_norm", "mup_enabled", "route_norm", "route_scale", "score_func", "load_balance_coeff", "use_grouped_mm",
     "use_grouped_topk", "moe_renormalize", "moe_router_activation_func", "use_bidirectional_attention", "eoa_token_index",

@@ -280,6 +280,8 @@ std::string tensor_note(const ModelConfig& model, const std::string& file) {
   text += fmt::format("; this model counts {:.0f}, {:.0f} {}", counted, std::abs(counted - real),
                       counted > real ? "more" : "fewer");
   const double share = real > 0 ? std::abs(counted - real) / real : 1.0;
+  // What is many times off is another model's: a percentage says nothing.
+  if (share > 10) return text + ": these files are another model's";
   return text + fmt::format(" ({:.4f} %)", 100 * share);
 }
 

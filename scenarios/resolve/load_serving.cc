@@ -102,6 +102,7 @@ class ServingLoader : private ServingPart {
     const bool served = context_.root == "serving.";
     if (served && context_.model && !r.has_weights() && !r.has_weight_format()) take_published(r, engine);
     if (engine.precision.linear != Precision::fp8) engine.precision.scaling = Scaling::none;
+    if (r.has_memory_share()) engine.memory_rule = MemoryRule::stated;
     if (!engine.name.empty() && context_.libraries) {
       engine.host = engine_host(engine.name, *context_.libraries);
       engine.calibrated_on = engine_calibrated_on(engine.name, *context_.libraries);
@@ -120,18 +121,22 @@ class ServingLoader : private ServingPart {
   /// engine's default.
   void take_published(const proto::Replicas& r, EngineConfig& engine) {
     const PublishedWeights published = engine.model.published_weights;
-    if (published == PublishedWeights::bf16 || !context_.cluster) return;
+    const WeightFormat experts = r.has_expert_format() ? WeightFormat::as_multiplied : engine.model.published_experts;
+    if ((published == PublishedWeights::bf16 && experts == WeightFormat::as_multiplied) || !context_.cluster) return;
     const GpuSpec& gpu = context_.cluster->node.gpu;
     ServingPrecision& precision = engine.precision;
     const bool fp8 = published == PublishedWeights::fp8_blocks || published == PublishedWeights::fp8;
-    if (fp8) {
-      if (gpu.fp8_peak <= FlopPerSecond(0)) return;
+    if (fp8 && gpu.fp8_peak <= FlopPerSecond(0) && experts == WeightFormat::as_multiplied) return;
+    if (experts != WeightFormat::as_multiplied) precision.experts = experts;
+    if (fp8 && gpu.fp8_peak <= FlopPerSecond(0)) {
+      // The other layers stay in BF16.
+    } else if (fp8) {
       precision.linear = Precision::fp8;
       if (!r.has_scaling())
         precision.scaling = published == PublishedWeights::fp8 ? Scaling::per_tensor : Scaling::blocks;
     } else if (published == PublishedWeights::nvfp4 && gpu.fp4_peak > FlopPerSecond(0)) {
       precision.linear = Precision::fp4;
-    } else {
+    } else if (published != PublishedWeights::bf16) {
       precision.stored = published == PublishedWeights::int4    ? WeightFormat::int4
                          : published == PublishedWeights::mxfp4 ? WeightFormat::mxfp4
                                                                 : WeightFormat::nvfp4;
@@ -262,8 +267,35 @@ class ServingLoader : private ServingPart {
           "speculation", fmt::format("{} drafts", e.speculation.depth),
           fmt::format("a model with MTP modules, which {} has none of; kind: \"eagle\" or \"lookup\" drafts otherwise",
                       model.name));
+    check_blocks(spec, path);
     if (e.cache_tokens > 0 && e.cache_memory > Bytes(0))
       fault(path + ".cache_tokens", fmt::format("{}", e.cache_tokens), "either cache_tokens or cache_memory");
+  }
+
+  /// vLLM and SGLang load no matrix of FP8 blocks of which a GPU would hold a part of a block: "output_size of gate's
+  /// and up's weight = 192 is not divisible by weight quantization block_n = 128" (vllm and sglang,
+  /// layers/quantization/ fp8.py, create_weights).
+  void check_blocks(const PoolSpec& spec, const std::string& path) {
+    constexpr int kBlock = 128;
+    const EngineConfig& e = spec.engine;
+    const ModelConfig& model = e.model;
+    const ServingPrecision& p = e.precision;
+    const bool refuses = e.name.starts_with("vllm-") || e.name.starts_with("sglang-");
+    if (!refuses || p.linear != Precision::fp8 || p.scaling != Scaling::blocks) return;
+    const auto refuse = [&](const char* what, int width, int gpus, const std::string& remedy) {
+      if (gpus <= 1 || width % gpus != 0 || width / gpus % kBlock == 0) return;
+      Diagnostic d = context_.places->fault(
+          context_.root + path + ".tensor",
+          fmt::format("{} of {} over {} GPUs, {} each", what, width, gpus, width / gpus),
+          fmt::format("a multiple of {} on each: {} loads no part of a block of FP8", kBlock, e.name));
+      faults_.push_back(with_remedy(std::move(d), remedy));
+    };
+    const bool packed = p.stored != WeightFormat::as_multiplied;
+    if (model.moe.experts > 0 && !packed && p.experts == WeightFormat::as_multiplied)
+      refuse("experts", model.moe.expert_width, e.plan.expert_slices(),
+             "experts spread over the GPUs (expert), or fewer in tensor");
+    if (model.dense_layers() > 0 && !packed && model.published_weights == PublishedWeights::fp8_blocks)
+      refuse("an FFN", model.ffn_width, e.plan.tensor, "fewer GPUs in tensor");
   }
 
   void check_gpu(const PoolSpec& spec, const std::string& path) {
@@ -279,6 +311,9 @@ class ServingLoader : private ServingPart {
                         node.gpu.name));
     if (precision.linear == Precision::fp4 && precision.stored == WeightFormat::int4)
       fault(path + ".weight_format", "int4", "mxfp4 or nvfp4, which FP4 units multiply, or weights: \"bf16\"");
+    if (precision.experts != WeightFormat::as_multiplied && context_.model && spec.engine.model.moe.experts == 0)
+      fault(path + ".expert_format", "a statement without effect",
+            fmt::format("weight_format: {} has no experts", spec.engine.model.name));
     if (precision.scaling == Scaling::mx && !fp4)
       fault(path + ".scaling", "mx",
             fmt::format("blocks or per_tensor: {} does not apply scales of 1x32", node.gpu.name));
@@ -373,7 +408,7 @@ class ServingLoader : private ServingPart {
       const auto* drawn = std::get_if<DrawnLengths>(&c.lengths);
       if (drawn) longest = std::max(longest, drawn->input.mean() + drawn->output.mean());
     }
-    longest += memory.kv_per_sequence / memory.kv_per_token;
+    longest = memory.as_tokens(longest);
     if (static_cast<double>(memory.kv_tokens) >= std::max<double>(longest, spec.page_tokens)) return;
     Diagnostic d = context_.places->fault(
         context_.root + path,

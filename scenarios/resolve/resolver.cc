@@ -271,6 +271,12 @@ class Resolver : private ResolveState {
     out_.defaults_used = defaults_used(in_, in_force);
     out_.defaults_used.insert(out_.defaults_used.end(), habits_used_.begin(), habits_used_.end());
     std::erase_if(out_.defaults_used, [&](const std::string& setting) {
+      // A share that the engine reckons has no default of its own.
+      for (const auto& [path, rule] : {std::pair("serving.replicas", in_.serving().replicas().memory_rule()),
+                                       std::pair("serving.prefill", in_.serving().prefill().memory_rule()),
+                                       std::pair("serving.decode", in_.serving().decode().memory_rule()),
+                                       std::pair("rl.rollout", in_.rl().rollout().memory_rule())})
+        if (rule != "stated" && setting.starts_with(std::string(path) + ".memory_share =")) return true;
       // A stated price says itself that it is one.
       // What the software decides is said behind it.
       const bool decided = gradients_of_software_ && setting.starts_with(kGradientsField) && !setting.ends_with(')');

@@ -245,7 +245,7 @@ class RlLaws : private RlDraft {
     }
     if (!row().generates || !engine_cluster() || context_.open) return;
     const ReplicaMemory memory = replica_memory(out_->rollout.engine, engine_cluster()->node.gpu);
-    if (static_cast<double>(memory.kv_tokens) < longest)
+    if (static_cast<double>(memory.kv_tokens) < memory.as_tokens(longest))
       fault("rollout", fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),
             fmt::format("room for the longest prompt and answer, {:g} tokens", longest),
             "more GPUs per replica, FP8 weights or kv_cache");

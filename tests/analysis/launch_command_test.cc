@@ -122,6 +122,28 @@ serving {
   CHECK(trtllm.kv_tokens > 1.5 * static_cast<double>(vllm.kv_tokens));
 }
 
+TEST_CASE("what no flag carries is said", "[analysis][serving]") {
+  // A model in BF16 that the engine casts to FP8.
+  const std::string vllm = to_text(commands(replaced(kDense, "max_batch: 128", "max_batch: 128 max_waiting: 50")));
+  CHECK_THAT(vllm, ContainsSubstring("--quantization fp8") &&
+                       ContainsSubstring("not in the command: max_waiting: vLLM has no flag for it") &&
+                       ContainsSubstring("not in the command: count = 2, router") &&
+                       !ContainsSubstring("command: batching"));
+  const std::string sglang = to_text(commands(replaced(replaced(kDense, "vllm-0.12", "sglang-0.5.9"), "max_batch: 128",
+                                                       "max_batch: 128 max_waiting: 50 graph_sizes: \"1 2 4..8/2\"")));
+  CHECK_THAT(sglang, ContainsSubstring("--max-queued-requests 50") && ContainsSubstring("--cuda-graph-bs 1 2 4 6 8") &&
+                         !ContainsSubstring("command: max_waiting"));
+  const std::string trtllm = to_text(commands(
+      replaced(replaced(kDense, "vllm-0.12", "trtllm-1.0"), "max_batch: 128", "max_batch: 128 cuda_graphs: false")));
+  CHECK_THAT(trtllm, ContainsSubstring("cuda_graph_config: null") && ContainsSubstring("quantised before"));
+  const std::string int4 = to_text(commands(replaced(kDense, "weights: \"fp8\"", "weight_format: \"int4\"")));
+  CHECK_THAT(int4, ContainsSubstring("one with weights in that format"));
+  // Prompts take the normal kernels.
+  const std::string apart = to_text(commands(replaced(kSplit, "sglang-0.5.9", "vllm-0.12")));
+  CHECK_THAT(apart, ContainsSubstring("deepep_high_throughput") && ContainsSubstring("deepep_low_latency") &&
+                        ContainsSubstring("a proxy that sends each request to one of either"));
+}
+
 TEST_CASE("what nobody named cannot be started", "[analysis][serving]") {
   CHECK_THROWS_WITH(commands(replaced(kDense, "engine: \"vllm-0.12\" ", "")),
                     ContainsSubstring("serving.replicas.engine: found nothing, expected an engine of vLLM"));

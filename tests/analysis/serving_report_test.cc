@@ -179,6 +179,40 @@ TEST_CASE("what is dropped at a deadline counts against goodput", "[analysis][se
   CHECK_THAT(run_text(flood), ContainsSubstring("dropped at their deadline"));
 }
 
+TEST_CASE("where nobody is answered, there is no latency and the load is not stood", "[analysis][serving]") {
+  const std::string hopeless = test::replaced(testing::kChat, "slo {", "deadline: \"100 ms\" slo {");
+  const std::string text = testing::one_line(run_text(hopeless));
+  CHECK_THAT(text, ContainsSubstring("0 completed, 300 dropped at their deadline") &&
+                       ContainsSubstring("The deployment is overloaded") && !ContainsSubstring("0 s 0 s"));
+}
+
+TEST_CASE("a full queue turns the lowest priority away first", "[analysis][serving]") {
+  // SGLang: one that waits makes room for another of higher priority.
+  const std::string two = test::replaced(
+      test::replaced(test::replaced(testing::kChat, "stream { name: \"chat\" requests_per_second: 4",
+                                    "stream { name: \"high\" priority: 1 requests_per_second: 2 input { mean: 600 } "
+                                    "output { mean: 100 } } stream { name: \"low\" requests_per_second: 200"),
+                     "count: 2 max_batch: 32", "count: 1 max_batch: 8 max_waiting: 20"),
+      "\"300\"", "\"2000\"");
+  const test::TemporaryFolder folder;
+  const std::string json = folder.path() + "/r.json";
+  REQUIRE(flopcast("run " + folder.write("s.textproto", two) + " --json " + json).code == 0);
+  const JsonNumbers found(testing::contents(json));
+  CHECK(found.at("serving.streams[0].rejected") == 0);
+  CHECK(found.at("serving.streams[0].completed") == found.at("serving.streams[0].requests"));
+  CHECK(found.at("serving.streams[1].rejected") > 100);
+  CHECK_THAT(testing::one_line(run_text(two)), ContainsSubstring("rejected"));
+}
+
+TEST_CASE("faults after the end and rolling restarts are told", "[analysis][serving]") {
+  const auto with = [](const std::string& fault) {
+    return testing::one_line(run_text(test::replaced(testing::kChat, "token_prices", fault + " token_prices")));
+  };
+  CHECK_THAT(with("fault { at: \"1 h\" node: 0 }"), ContainsSubstring("comes after the end"));
+  CHECK_THAT(with("fault { at: \"5 s\" restart: \"replicas\" repair: \"5 s\" }"),
+             ContainsSubstring("a rolling restart from 5.00 s on: 2 replicas one by one"));
+}
+
 TEST_CASE("the engine's first token comes before the client's", "[analysis][serving]") {
   const test::TemporaryFolder folder;
   const std::string file = folder.write("apart.textproto", testing::kApart), json = folder.path() + "/r.json";

@@ -2,6 +2,9 @@
 #include "scenarios/imports/import_model.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "tests/scenarios/fixture.h"
+#include "workloads/serving/cache/kv_bytes.h"
+#include "workloads/serving/pricing/engine.h"
+#include "workloads/serving/pricing/replica_memory.h"
 
 namespace flopcast::test {
 namespace {
@@ -48,6 +51,98 @@ TEST_CASE("quantization_config becomes the format of the weights", "[scenarios][
     const ImportedModel model = imported_text(config_with(std::string(", \"quantization_config\": ") + quantization));
     CHECK(model.model.published_weights == expected);
   }
+}
+
+/// A model with experts, with more fields behind.
+std::string experts_with(const std::string& more) {
+  return R"({"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "hidden_size": 64, "head_dim": 16,
+"intermediate_size": 128, "moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2,
+"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 256, "hidden_act": "silu",
+"max_position_embeddings": 4096, "tie_word_embeddings": false, "decoder_sparse_step": 1)" +
+         more + "}";
+}
+
+TEST_CASE("experts may be stored in another format than other layers", "[scenarios][import]") {
+  struct Row {
+    const char* fields;
+    PublishedWeights weights;
+    WeightFormat experts;
+  };
+  const Row kRows[] = {
+      // DeepSeek V4, and NVIDIA's file of it.
+      {R"(, "expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0",
+          "weight_block_size": [128, 128]})",
+       PublishedWeights::fp8_blocks, WeightFormat::mxfp4},
+      {R"(, "expert_dtype": "fp8", "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]})",
+       PublishedWeights::fp8_blocks, WeightFormat::as_multiplied},
+      {R"(, "expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128],
+          "moe_quant_algo": "NVFP4", "quant_algo": "MIXED_PRECISION"})",
+       PublishedWeights::fp8_blocks, WeightFormat::nvfp4},
+      {R"(, "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128], "quant_algo":
+          "MIXED_PRECISION", "quantized_layers": {"layers.0.ffn.experts": {"quant_algo": "NVFP4"}}})",
+       PublishedWeights::fp8_blocks, WeightFormat::nvfp4},
+      // MiniMax M3: layers have formats of their own.
+      {R"(, "quantization_config": {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers":
+          {"l.0.experts.0.w1": {"quant_algo": "NVFP4"}, "l.0.experts.1.w1": {"quant_algo": "NVFP4"},
+           "l.0.shared_experts.up_proj": {"quant_algo": "MXFP8"}}})",
+       PublishedWeights::fp8, WeightFormat::nvfp4},
+      // Kimi K2.5: experts alone.
+      {R"(, "quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups":
+          {"group_0": {"weights": {"num_bits": 4, "group_size": 32, "type": "int"}}},
+          "ignore": ["lm_head", "re:.*self_attn.*", "re:.*shared_experts.*"]})",
+       PublishedWeights::bf16, WeightFormat::int4},
+      {R"(, "quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups":
+          {"group_0": {"weights": {"num_bits": 4, "group_size": 32, "type": "int"}}}, "ignore": ["lm_head"]})",
+       PublishedWeights::int4, WeightFormat::as_multiplied}};
+  for (const Row& row : kRows) {
+    CAPTURE(row.fields);
+    const ImportedModel model = imported_text(experts_with(row.fields));
+    CHECK(model.model.published_weights == row.weights);
+    CHECK(model.model.published_experts == row.experts);
+  }
+}
+
+TEST_CASE("what says how weights are stored is used or named", "[scenarios][import]") {
+  const auto notes = [](const std::string& quantization) {
+    std::string text;
+    for (const ImportNote& note : imported_text(config_with(", \"quantization_config\": " + quantization)).notes)
+      text += to_string(note) + "\n";
+    return text;
+  };
+  CHECK_THAT(notes(R"({"quant_method": "fp8", "wieght_block_size": [128, 128]})"),
+             ContainsSubstring("quantization_config.wieght_block_size: not understood"));
+  CHECK_THAT(notes(R"({"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"})"), ContainsSubstring("kv_cache: \"fp8\""));
+  CHECK_THAT(notes(R"({"quant_algo": "NVFP4", "ignore": ["model.layers.0.self_attn*"]})"),
+             ContainsSubstring("attention, which the file leaves in BF16, too"));
+}
+
+/// DeepSeek V4 Flash, of which the first two layers and the last have a window alone.
+TEST_CASE("a cache of compressed tokens, and of the keys of an index that are compressed less", "[scenarios][import]") {
+  std::string ratios = "0, 0";
+  for (int i = 0; i < 41; ++i) ratios += i % 2 == 0 ? ", 4" : ", 128";
+  const ModelConfig v4 = imported_text(R"({"architectures": ["DeepseekV4ForCausalLM"], "model_type": "deepseek_v4",
+"head_dim": 512, "hidden_size": 4096, "hidden_act": "silu", "index_head_dim": 128, "index_n_heads": 64,
+"index_topk": 512, "max_position_embeddings": 1048576, "moe_intermediate_size": 2048, "n_routed_experts": 256,
+"n_shared_experts": 1, "num_attention_heads": 64, "num_experts_per_tok": 6, "num_hidden_layers": 43,
+"num_key_value_heads": 1, "num_nextn_predict_layers": 1, "o_groups": 8, "o_lora_rank": 1024, "q_lora_rank": 1024,
+"qk_rope_head_dim": 64, "sliding_window": 128, "tie_word_embeddings": false, "vocab_size": 129280, "hc_mult": 4,
+"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+"compress_ratios": [)" + ratios + ", 0]}")
+                             .model;
+  const double entries = 512 * 2 * (21 / 4.0 + 20 / 128.0), index = (128 + 4) * 21 / 4.0;
+  CHECK(entries + index == Approx(6229).epsilon(0.0001));
+  CHECK(kv_bytes_per_token(v4, Precision::bf16).value() == Approx(entries + index).epsilon(0.001));
+  // 284 B parameters: 277 B of routed experts in 0.53 bytes, others in one and two.
+  EngineConfig engine;
+  engine.model = v4;
+  engine.precision.linear = Precision::fp8;
+  engine.precision.experts = WeightFormat::mxfp4;
+  engine.scheduler.token_budget = engine.scheduler.max_batch = 1;
+  GpuSpec gpu;
+  gpu.hbm_capacity = Bytes(1e12);
+  const double stored = replica_memory(engine, gpu).table.total().value();
+  CHECK(stored > 155e9);
+  CHECK(stored < 160e9);
 }
 
 TEST_CASE("serving takes weights as they are published, unless a format is stated", "[scenarios][serving]") {

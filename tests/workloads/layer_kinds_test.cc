@@ -72,12 +72,13 @@ TEST_CASE("windows stop growing, states never do", "[model][serving]") {
   const ModelConfig m = mixed();
   CHECK(kv_bytes_per_token(m, Precision::bf16).value() ==
         2 * 2 * 4 * 64 * 2);  // layers x (k, v) x heads x width x bytes
-  CHECK(kv_bytes_per_sequence_and_gpu(m, Precision::bf16, 1).value() == 6 * 100 * 2 * 8 * 64 * 2 + 4 * 65536 * 4);
+  CHECK(kv_bytes_per_window_and_gpu(m, Precision::bf16, 1).value() == 6 * 100 * 2 * 8 * 64 * 2);
+  CHECK(kv_bytes_per_state_and_gpu(m, 1).value() == 4 * 65536 * 4);
   const Libraries library({testing::source_dir()});
   // 65,536 tokens in FP8: 1.210e9 B, not 36 layers' 2.416e9 (aiconfigurator PR 1537).
   const ModelConfig oss = library.model("gpt-oss-120b");
   const double bytes = kv_bytes_per_token(oss, Precision::fp8).value() * 65536 +
-                       kv_bytes_per_sequence_and_gpu(oss, Precision::fp8, 1).value();
+                       kv_bytes_per_window_and_gpu(oss, Precision::fp8, 1).value();
   CHECK(bytes == 18 * 65536.0 * 1024 + 18 * 128.0 * 1024);
 }
 
@@ -86,7 +87,7 @@ TEST_CASE("where every layer has a window, the cache is counted as if it grew", 
   m.state_layers = {};
   m.attention.window.layers = 12;
   CHECK(m.growing_layers() == 12);
-  CHECK(kv_bytes_per_sequence_and_gpu(m, Precision::bf16, 1).value() == 0);
+  CHECK(kv_bytes_per_window_and_gpu(m, Precision::bf16, 1).value() == 0);
   CHECK(m.mean_keys(5000) == Approx(100));
 }
 
@@ -101,6 +102,37 @@ TEST_CASE("a sequence takes pages of its own beside those of its tokens", "[serv
   CHECK(cache.page().pages_of(1) == 4);
   CHECK(cache.page().pages_of(17) == 5);
   CHECK(cache.page().tokens_of(cache.page().pages_of(17)) == 32);
+}
+
+TEST_CASE("a sequence takes of its window what it has tokens for", "[serving]") {
+  // 52 layers look back at 1,024 tokens, 10 grow (Gemma 3 27B): 700 tokens take 5.2 x 700 in windows, 3,000 take 5.2 x
+  // 1,024; pages of 16 are filled one after another.
+  KvCacheConfig config;
+  config.page_tokens = 16;
+  config.capacity_tokens[KvTier::hbm] = 16 * 2000;
+  config.window = 1024;
+  config.window_tokens = 5325;  // 5.2 x 1,024, rounded up
+  KvCache cache(config);
+  const PageSize& page = cache.page();
+  CHECK(page.pages_of(700) == 44 + 230);
+  CHECK(page.pages_of(1024) == 64 + 333);
+  CHECK(page.pages_of(3000) == 188 + 333);
+  CHECK_FALSE(page.window_is_full(1008));
+  CHECK(page.window_is_full(1009));
+  std::int64_t most = 0;
+  for (std::int64_t pages = 0; pages < 700; ++pages) {  // the longest sequence that so many pages hold
+    const std::int64_t tokens = page.tokens_of(pages);
+    CHECK(page.pages_of(tokens) <= pages);
+    CHECK(page.pages_of(tokens + 1) > pages);
+  }
+  for (std::int64_t tokens = 1; tokens < 2000; ++tokens)
+    most = std::max(most, page.pages_of(tokens + 1) - page.pages_of(tokens));
+  CHECK(most <= page.most_per_block());
+  // Seven of 700 tokens where whole windows of as many would have left room for four.
+  int held = 0;
+  while (cache.start(PrefixBlocks{}, 700, 700)) ++held;
+  CHECK(held == 2000 / 274);
+  CHECK(cache.consistent());
 }
 
 TEST_CASE("experts at uneven distances: as many layers as stated, spread evenly", "[model]") {

@@ -225,9 +225,11 @@ GemmShape KernelWriter::gemm(GemmKind kind, double m, double n, double k) const 
   const KernelPrecision& p = work_.precision;
   GemmShape shape{
       kind, whole(m), whole(n), whole(k), 1, p.linear, p.scaling, Precision::bf16, work_.habits.vendor_gemms};
-  const bool packed =
-      p.weights != WeightFormat::mxfp4 || work_.model.moe.experts == 0 || part_ == LayerPart::routed_experts;
-  if (packed) shape.weight_bytes = bytes_per_weight(p.weights);
+  const bool routed = part_ == LayerPart::routed_experts;
+  if (routed && p.experts != WeightFormat::as_multiplied)
+    shape.weight_bytes = bytes_per_weight(p.experts);
+  else if (routed || p.weights != WeightFormat::mxfp4 || work_.model.moe.experts == 0)
+    shape.weight_bytes = bytes_per_weight(p.weights);
   return shape;
 }
 

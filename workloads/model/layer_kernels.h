@@ -87,8 +87,9 @@ struct KernelPrecision {
   Precision linear = Precision::bf16;  ///< operands of linear layers
   Scaling scaling = Scaling::none;     ///< of FP8 operands
   WeightFormat weights = WeightFormat::as_multiplied;
-  Precision attention = Precision::bf16;  ///< attention core
-  Precision cache = Precision::bf16;      ///< the KV cache that decoding reads
+  WeightFormat experts = WeightFormat::as_multiplied;  ///< of routed experts, where it is another
+  Precision attention = Precision::bf16;               ///< attention core
+  Precision cache = Precision::bf16;                   ///< the KV cache that decoding reads
   Precision head = Precision::bf16;
   Precision gradients = Precision::fp32;    ///< accumulated
   Precision activations = Precision::bf16;  ///< what linear layers keep for the weight gradient

@@ -8,6 +8,7 @@
 #include "sim/base/fields.h"
 
 #include "hwmodels/chips/gpu.h"  // Source
+#include "hwmodels/chips/precision.h"
 
 namespace flopcast {
 
@@ -48,7 +49,8 @@ struct IndexerConfig {
   int heads = 0;  ///< 0: there is none
   int dim = 0;
   int tokens = 0;
-  int layers = 0;  ///< with an indexer of their own; 0: all
+  int layers = 0;            ///< with an indexer of their own; 0: all
+  double cache_entries = 1;  ///< keys per token, in those layers
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -56,6 +58,7 @@ struct IndexerConfig {
     field("dim", &IndexerConfig::dim, {"attention"});
     field("tokens", &IndexerConfig::tokens, {"attention"});
     field("layers", &IndexerConfig::layers, {"attention"});
+    field("cache_entries", &IndexerConfig::cache_entries, {"attention"});
   }
 };
 
@@ -206,7 +209,8 @@ struct ModelConfig {
   int learned_positions = 0;
   int norms_per_layer = 2;
   std::int64_t further_parameters = 0;
-  PublishedWeights published_weights = PublishedWeights::bf16;  ///< what serving takes where nothing else is stated
+  PublishedWeights published_weights = PublishedWeights::bf16;   ///< what serving takes where nothing else is stated
+  WeightFormat published_experts = WeightFormat::as_multiplied;  ///< of routed experts, where it is another
   std::map<std::string, Source> sources;
 
   /// Of `norms_per_layer` beyond the two before attention and FFN (Gemma has two more): half behind each, the odd one
@@ -257,6 +261,7 @@ struct ModelConfig {
     field("further_parameters", &ModelConfig::further_parameters, {"model"});
     // What it changes shows in the engine's own formats.
     field("published_weights", &ModelConfig::published_weights, {kLabel});
+    field("published_experts", &ModelConfig::published_experts, {kLabel});
     field("sources", &ModelConfig::sources, {.cause = kLabel, .resolved = true});
   }
 };

@@ -77,6 +77,7 @@ void calibrate_server(const CalibrateArguments& arguments) {
   const std::string what = std::filesystem::path(arguments.serving.front()).filename().string();
   const ServerFit fit = fit_server(loads, scenario.value(), what);
   show(fit.summary);
+  for (const std::string& warning : fit.warnings) tell("warning: " + warning);
   if (!arguments.profile.empty()) write_text_in_new_folder(arguments.profile, fit.profile);
 }
 
@@ -119,8 +120,14 @@ void add_calibrate_command(Command& program) {
         check_task(arguments);
         if (!arguments.serving.empty()) return calibrate_server(arguments);
         if (arguments.options.measurements.empty())
-          throw InputError(Diagnostic{"", 0, 0, "--measurements", "nothing",
-                                      "a folder of measurements, or --serving FILE for a server of your own", ""});
+          throw InputError(Diagnostic{
+              "", 0, 0, "--measurements", "nothing",
+              arguments.cards.empty()
+                  ? "a folder of measurements, or --serving FILE for a server of your own"
+                  : "beside --add the folder of all tables that a chip's die is fitted on: constants are of a die, not "
+                    "of a card, and rows of one card alone would not determine them. Tables that must not be passed on "
+                    "are not part of the program. Without them --serving FILE fits an engine on loads of your server",
+              ""});
         const Libraries libraries = Libraries::discover(arguments.library_folders);
         for (const std::string& card : arguments.cards) {
           const std::size_t equals = card.find('=');

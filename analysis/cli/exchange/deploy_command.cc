@@ -1,4 +1,5 @@
 // `flopcast deploy`: a serving scenario as the command lines that start it, or as a Kubernetes manifest.
+#include <algorithm>
 #include <string>
 
 #include "analysis/cli/line/command.h"
@@ -16,12 +17,25 @@ struct DeployArguments {
   bool kubernetes = false;
 };
 
+/// "zai-org/GLM-5" where a source of the model's file says so; else what stands for it, not a name that no hub has.
+std::string hub_name(const ModelConfig& model) {
+  constexpr std::string_view kHub = "huggingface.co/";
+  for (const auto& [field, source] : model.sources) {
+    const auto at = source.text.find(kHub);
+    if (at == std::string::npos) continue;
+    const std::string name = source.text.substr(at + kHub.size());
+    const std::string path = name.substr(0, name.find_first_of(" ,;)"));
+    if (std::ranges::count(path, '/') == 1 && !path.ends_with('/')) return path;
+  }
+  return "PATH-OR-HUB-NAME-OF-" + model.name;
+}
+
 void deploy(const DeployArguments& arguments) {
   const ResolvedScenario resolved = arguments.scenario.load(arguments.scenario.environment());
   const Scenario& scenario = resolved.value();
   if (!scenario.serving)
     throw InputError(Diagnostic{scenario.file, 0, 0, "serving", "nothing", "a deployment, serving { ... }", ""});
-  const std::string model = arguments.model.empty() ? scenario.serving->model().name : arguments.model;
+  const std::string model = arguments.model.empty() ? hub_name(scenario.serving->model()) : arguments.model;
   const auto commands = launch_commands(scenario, model);
   put(arguments.kubernetes ? kubernetes_manifest(commands, scenario.name) : to_text(commands));
 }
@@ -33,7 +47,10 @@ void add_deploy_command(Command& program) {
       "deploy", "Print what starts a serving scenario: the engine's command line, or a Kubernetes manifest",
       [](Command& command, DeployArguments& arguments) {
         arguments.scenario.add_to(command);
-        command.option("--model", arguments.model, "What the engine loads; default: the scenario's model by its name")
+        command
+            .option(
+                "--model", arguments.model,
+                "What the engine loads; default: the model's name on Hugging Face where its file gives one as a source")
             .value_name("PATH");
         command.flag("--kubernetes", arguments.kubernetes, "A manifest instead of command lines");
       },

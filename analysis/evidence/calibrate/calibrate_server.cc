@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -281,10 +282,37 @@ void check_units(const Server& server, const std::vector<ServerMeasurement>& loa
   if (!faults.empty()) throw InputError(std::move(faults));
 }
 
-std::string median_percent(std::vector<double> errors) {
-  if (errors.empty()) return "-";
+double median_error_of(std::vector<double> errors) {
+  if (errors.empty()) return 0;
   std::sort(errors.begin(), errors.end());
-  return fmt::format("{:.1f} %", 100 * std::expm1(errors[errors.size() / 2]));
+  return std::expm1(errors[errors.size() / 2]);
+}
+
+std::string median_percent(const std::vector<double>& errors) {
+  return errors.empty() ? "-" : fmt::format("{:.1f} %", 100 * median_error_of(errors));
+}
+
+/// What a profile of these times would hide from whoever names it.
+std::vector<std::string> warnings_of(const EngineHost& host, const Errors& was, const Errors& is) {
+  constexpr double kLarge = 0.25, kWorse = 1.05, kNear = 1.01;
+  std::vector<std::string> out;
+  for (const auto& [name, before, after] :
+       {std::tuple("TPOT", &was.tpot, &is.tpot), std::tuple("TTFT", &was.ttft, &is.ttft)}) {
+    if (median_error_of(*after) > kLarge)
+      out.push_back(
+          fmt::format("{} is still off by {} after the fit: something else than host times differs, such as the "
+                      "model's format, the plan, clients or other work on the GPUs",
+                      name, median_percent(*after)));
+    if (median_error_of(*after) > kWorse * median_error_of(*before) && median_error_of(*after) > 0.05)
+      out.push_back(fmt::format("{} got worse, from {} to {}, for the other's sake", name, median_percent(*before),
+                                median_percent(*after)));
+  }
+  for (const HostParameter& p : kHostParameters) {
+    const double us = (host.*p.field)->value() * 1e6;
+    if (us <= p.least * kNear || us >= p.most / kNear)
+      out.push_back(fmt::format("{} ends at its bound, {:.4g} us: the loads do not determine it", p.name, us));
+  }
+  return out;
 }
 
 /// Doubles and halves one time after the other while that brings the loads nearer; steps shrink where nothing does.
@@ -350,15 +378,20 @@ ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario
                median_percent(was.ttft), median_percent(is.ttft)});
   }
   out.summary = fmt::format("{} on {}: median errors\n", engine, file) + table.render(TextStyle(false, 100));
+  out.warnings = warnings_of(out.host, errors_of(server, fitted, before), errors_of(server, fitted, out.host));
   out.profile =
       fmt::format("# proto-message: flopcast.proto.EngineProfile\n\nbase: \"{}\"\ntitle: \"{}, calibrated\"\nhost {{ ",
                   engine, engine);
+  std::string doubts;
+  for (const std::string& warning : out.warnings) doubts += "# Warning: " + warning + ".\n";
+  out.profile = doubts + out.profile;
   for (const HostParameter& p : kHostParameters) {
     const std::string value = fmt::format("{:.4g} us", (out.host.*p.field)->value() * 1e6);
     out.summary += fmt::format("  {:<10} {}\n", p.name, value);
     out.profile += fmt::format("{}: \"{}\" ", p.name, value);
   }
-  out.profile += fmt::format("}}\ncalibrated: \"{} loads of {}\"\n", loads.size(), file);
+  out.profile += fmt::format("}}\ncalibrated: \"{} loads of {}{}\"\n", loads.size(), file,
+                             out.warnings.empty() ? "" : ", with warnings: see its file");
   return out;
 }
 

@@ -91,7 +91,9 @@ double variation_of(const PublishedServing& row, const ModelConfig& model, const
 void tune_as_trtllm_bench(const PublishedServing& row, const GpuSpec& gpu, EngineConfig& engine) {
   const auto round_up = [](double x, int step) { return static_cast<int>(std::ceil(x / step)) * step; };
   engine.memory_share = 0.95;
-  const double held = static_cast<double>(replica_memory(engine, gpu).kv_tokens) / (row.input + row.output);
+  engine.memory_rule = MemoryRule::stated;
+  const ReplicaMemory memory = replica_memory(engine, gpu);
+  const double held = static_cast<double>(memory.kv_tokens) / memory.as_tokens(row.input + row.output);
   const double batch = std::min(held, 4096.0);
   const double tokens = std::min(batch * (1 + static_cast<double>(row.input) / row.output), 32768.0);
   SchedulerConfig& scheduler = engine.scheduler;

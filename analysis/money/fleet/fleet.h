@@ -29,6 +29,7 @@ struct FleetFigure {
   /// p from 0 to 1.
   double quantile(double p) const;
   bool known() const { return low == high; }
+  bool operator==(const FleetFigure&) const = default;
 };
 
 enum class Pays { cluster, server, chip };

@@ -214,6 +214,13 @@ class FleetReader {
     if (in.has_until()) out.until = day(in.until(), path + ".until");
     if (out.from && out.until && *out.until <= *out.from)
       fault(path + ".until", in.until(), fmt::format("a day after {}", in.from()));
+    const auto again = std::find_if(out_.uses.begin(), out_.uses.end(), [&](const FleetUse& known) {
+      return known.name != out.name && out.from && out.until && known.from == out.from && known.until == out.until &&
+             known.kind == out.kind && known.gpu_hours == out.gpu_hours;
+    });
+    if (again != out_.uses.end())
+      fault(path + ".name", flopcast::quoted(out.name),
+            "another run: " + flopcast::quoted(again->name) + " has the same hours on the same days, a run once");
     out_.uses.push_back(std::move(out));
   }
 

@@ -127,6 +127,10 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
   notes.push_back(replayed == 1 ? "one step was replayed"
                                 : fmt::format("{} steps were replayed; the step is the mean of the last {}", replayed,
                                               report.steps.size()));
+  if (const std::int64_t own = report.scenario.cluster.gpus() - loop.aside_gpus();
+      rl.generates() && !rl.separate() && !rl.rollout_cluster && rl.engine_gpus() < own)
+    notes.push_back(fmt::format("{} of the {} GPUs write no answers: rollout has {} (rl.rollout.count)",
+                                own - rl.engine_gpus(), own, rl.engine_gpus()));
   if (loop.algorithm->trains && loop.packing != AnswerPacking::padded)
     notes.push_back(
         fmt::format("a micro-batch holds {} sequences of {} tokens, as long as the one that a mean token is in; "

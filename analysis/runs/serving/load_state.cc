@@ -28,6 +28,7 @@ LoadEvidence load_evidence(const SessionTotals& totals) {
   const ClassMetrics all = totals.metrics.all();
   LoadEvidence out;
   out.queues_full = all.rejected.requests > static_cast<std::int64_t>(totals.too_long);
+  out.none_answered = all.arrived.requests > 0 && all.completed.requests == 0;
   out.unfinished = totals.cut && totals.live > 0;
   const Seconds begin = totals.begin, end = std::max(begin, totals.backlog.until());
   out.arrivals = end - begin;
@@ -59,7 +60,7 @@ bool replica_drowns(const LoadEvidence& e) {
 
 LoadState judge(const LoadEvidence& e) {
   constexpr double kBacklogShare = 0.08, kGrowth = 1.3, kBusy = 0.85;
-  if (e.queues_full || e.unfinished || replica_drowns(e)) return LoadState::overloaded;
+  if (e.queues_full || e.none_answered || e.unfinished || replica_drowns(e)) return LoadState::overloaded;
   if (e.backlog > kBacklogShare * e.arrivals && e.waiting_late > kGrowth * e.waiting_before)
     return LoadState::overloaded;
   constexpr double kSlowShare = 0.02, kSlowGrowth = 1.25, kSlowBusy = 0.95;

@@ -18,6 +18,7 @@ std::string_view name(LoadState state);
 /// What a run shows of its queues.
 struct LoadEvidence {
   bool queues_full = false;    ///< requests were turned away for it
+  bool none_answered = false;  ///< requests came, and not one was answered to the end in time
   bool unfinished = false;     ///< requests were inside when the session met the end of its clock
   Seconds arrivals;            ///< from the first to the last
   Seconds backlog;             ///< time to work off what waits at the last arrival, at the mean rate of completions

@@ -25,6 +25,7 @@ std::string percent(double value) { return format_percent(value, 0); }
 void latencies(const ServingReport& r, Page& page) {
   std::vector<std::vector<std::string>> rows;
   const auto row = [&rows](const std::string& what, const DistributionSummary& s) {
+    if (s.count == 0) return rows.push_back({what, "-", "-", "-", "-", "-"});
     rows.push_back({what, seconds(s.mean), seconds(s.p50), seconds(s.p90), seconds(s.p95), seconds(s.p99)});
   };
   row("Time to first token (TTFT)", r.all.ttft.summary());
@@ -32,8 +33,10 @@ void latencies(const ServingReport& r, Page& page) {
   row("at the engine: tokenised to computed", r.all.engine_ttft.summary());
   row("Time per output token (TPOT)", r.all.tpot.summary());
   const GapHistogram& gaps = r.totals.gaps;
-  rows.push_back({"Between tokens", format_time(gaps.mean()), format_time(gaps.quantile(0.5)),
-                  format_time(gaps.quantile(0.9)), format_time(gaps.quantile(0.95)), format_time(gaps.quantile(0.99))});
+  if (gaps.count() > 0)
+    rows.push_back({"Between tokens", format_time(gaps.mean()), format_time(gaps.quantile(0.5)),
+                    format_time(gaps.quantile(0.9)), format_time(gaps.quantile(0.95)),
+                    format_time(gaps.quantile(0.99))});
   row("End to end", r.all.end_to_end.summary());
   page.heading("Latency");
   page.table({"", "mean", "p50", "p90", "p95", "p99"}, rows,

@@ -219,7 +219,7 @@ constexpr MetricRow<ServingReport> kTransferRows[] = {
 
 // Pools.
 
-MetricValue gpu_hours(PoolRef p, Seconds time) { return as::number(time.value() / 3600 * p.totals.gpus); }
+MetricValue gpu_hours(PoolRef p, Seconds time) { return as::number(time.value() / 3600 * p.totals.gpus * p.sample); }
 
 constexpr MetricRow<PoolReport> kPoolRows[] = {
     {"replicas", "count", "replicas", "Replicas of the pool", [](PoolRef p) { return as::count(p.totals.replicas); },
@@ -243,6 +243,12 @@ constexpr MetricRow<PoolReport> kPoolRows[] = {
      [](PoolRef p) { return as::count(p.totals.kv_capacity_tokens / std::max(1, p.totals.replicas)); }, show::whole},
     {"kv_bytes_per_token", "bytes", "KV bytes per token", "Bytes that a token takes in the cache",
      [](PoolRef p) { return as::number(p.kv_per_token); }, show::whole},
+    {"kv_logged_tokens", "tokens", "KV capacity as logged",
+     "Tokens that a group's cache holds in requests of the model's longest context, as engines log it",
+     [](PoolRef p) { return as::count(static_cast<std::int64_t>(p.logged.tokens)); }, show::whole},
+    {"kv_logged_bytes_per_token", "bytes", "KV bytes per token as logged",
+     "Bytes that a token of such a request takes, windows, states and prompts under way included",
+     [](PoolRef p) { return as::number(p.logged.per_token); }, show::whole},
     {"weights_bytes_per_gpu", "bytes", "weights and workspace", "HBM of a GPU that is not KV cache",
      [](PoolRef p) { return as::number(p.memory.table.total()); }, show::bytes},
     {"iterations", "count", "iterations", "Iterations of all replicas",
@@ -255,7 +261,7 @@ constexpr MetricRow<PoolReport> kPoolRows[] = {
      [](PoolRef p) { return as::count(p.totals.counters.prompt_tokens); }, show::whole},
     {"recomputed_tokens", "tokens", "recomputed tokens", "Tokens computed again after a preemption",
      [](PoolRef p) { return as::count(p.totals.counters.recomputed_tokens); }, show::whole},
-    {"preemptions", "count", "preemptions", "Requests that gave way for lack of pages",
+    {"preemptions", "count", "preemptions", "Requests that gave way, for lack of pages or to higher priority",
      [](PoolRef p) { return as::count(p.totals.counters.preemptions); }, show::whole},
     {"swaps", "count", "swaps", "Of these, by swapping to host memory",
      [](PoolRef p) { return as::count(p.totals.counters.swaps); }, show::whole},

@@ -87,11 +87,13 @@ Watts gpu_power(const PoolTotals& totals, const PoolReport& pool, const BuiltPoo
   return mean_power(*model->setting().kernels, work, to_seconds(c.busy), totals.up_time);
 }
 
-PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
+PoolReport pool_report(const PoolTotals& totals, const PoolSpec& spec, BuiltPool& built) {
   PoolReport out;
   out.totals = totals;
   out.memory = built.memory;
   out.kv_per_token = built.config.kv_bytes_per_token;
+  out.logged = logged_cache(spec.engine, spec.page_tokens, built.memory);
+  out.logged.per_token = out.logged.per_token * (out.kv_per_token / built.memory.kv_per_token);
   out.busy = share(to_seconds(totals.counters.busy).value(), totals.up_time.value());
   const ReplicaCounters& c = totals.counters;
   out.mean_batch = share(static_cast<double>(c.decode_requests), static_cast<double>(c.decode_iterations));
@@ -327,6 +329,16 @@ void notes_of(ServingReport& report) {
         fmt::format("{} requests were dropped at their deadline; what had been computed of them "
                     "counts for nothing",
                     report.all.expired.requests));
+  if (report.all.arrived.requests > 0 && report.all.completed.requests == 0)
+    report.notes.push_back("no request was answered to the end: latencies of answers are those of nobody");
+  for (const StatedFault& fault : serving.failures.stated) {
+    if (fault.at > report.totals.end)
+      report.notes.push_back(fmt::format("the fault stated at {} comes after the end, at {}: it changed nothing",
+                                         format_time(fault.at), format_time(report.totals.end)));
+    else if (fault.one_by_one)
+      report.notes.push_back(fmt::format("a rolling restart from {} on: {} replicas one by one, {} each",
+                                         format_time(fault.at), fault.replicas.size(), format_time(fault.repair)));
+  }
   for (const PoolSpec& pool : serving.pools)
     for (std::size_t i = 0; i < pool.slow.size(); ++i)
       if (!(pool.slow[i] == ReplicaSpeed{}))
@@ -347,11 +359,13 @@ void notes_of(ServingReport& report) {
   for (const PoolSpec& pool : serving.pools) {
     const EngineConfig& engine = pool.engine;
     const auto published = static_cast<std::size_t>(engine.model.published_weights);
+    const auto experts = static_cast<std::size_t>(engine.model.published_experts);
     if (engine.weights_as_published)
-      report.notes.push_back(
-          fmt::format("{}: weights as {} publishes them, {}: neither weights nor weight_format is stated", pool.name,
-                      engine.model.title, enum_names(engine.model.published_weights)[published]));
-    else if (published != 0 && engine.precision.linear == Precision::bf16 &&
+      report.notes.push_back(fmt::format(
+          "{}: weights as {} publishes them, {}{}: neither weights nor weight_format is stated", pool.name,
+          engine.model.title, enum_names(engine.model.published_weights)[published],
+          experts == 0 ? "" : fmt::format(", experts {}", enum_names(engine.model.published_experts)[experts])));
+    else if (published + experts != 0 && engine.precision.linear == Precision::bf16 &&
              engine.precision.stored == WeightFormat::as_multiplied)
       report.notes.push_back(fmt::format("{}: weights in BF16; {} publishes them as {}", pool.name, engine.model.title,
                                          enum_names(engine.model.published_weights)[published]));
@@ -504,7 +518,10 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
     d.expected = "requests that fit; `flopcast check` says how many tokens a replica holds";
     throw InputError(d);
   }
-  for (std::size_t i = 0; i < pools.size(); ++i) report.pools.push_back(pool_report(report.totals.pools[i], pools[i]));
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    report.pools.push_back(pool_report(report.totals.pools[i], serving.pools[i], pools[i]));
+    report.pools.back().sample = serving.sample;
+  }
   report.state = judge(load_evidence(report.totals));
   rates(report);
   report.energy = energy_of(report, options.power);

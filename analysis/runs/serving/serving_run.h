@@ -30,8 +30,10 @@ struct PoolReport {
   Seconds mean_iteration;
   double attention_share = 0;  ///< of a mean decoding iteration
   double busiest_expert_gpu = 1;
+  int sample = 1;  ///< hours are those of so many times what was replayed
   Bytes kv_per_token;
-  Watts gpu_power;  ///< of a board, mean over the time that its replicas are up; 0: no chip's power is known
+  LoggedCache logged;  ///< its bytes those of all GPUs together
+  Watts gpu_power;     ///< of a board, mean over the time that its replicas are up; 0: no chip's power is known
 };
 
 struct ServingCostReport {

@@ -31,6 +31,7 @@ std::string latency_table(const ServingReport& r, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
   table.header({"latency", "mean", "p50", "p90", "p95", "p99"});
   const auto row = [&table](const std::string& what, const DistributionSummary& s) {
+    if (s.count == 0) return table.row({what, "-", "-", "-", "-", "-"});
     table.row({what, time_text(s.mean), time_text(s.p50), time_text(s.p90), time_text(s.p95), time_text(s.p99)});
   };
   row("time to first token (TTFT)", r.all.ttft.summary());
@@ -38,8 +39,9 @@ std::string latency_table(const ServingReport& r, const TextStyle& style) {
   row("  at the engine", r.all.engine_ttft.summary());
   row("time per output token (TPOT)", r.all.tpot.summary());
   const GapHistogram& gaps = r.totals.gaps;
-  table.row({"between tokens", format_time(gaps.mean()), format_time(gaps.quantile(0.5)),
-             format_time(gaps.quantile(0.9)), format_time(gaps.quantile(0.95)), format_time(gaps.quantile(0.99))});
+  if (gaps.count() > 0)
+    table.row({"between tokens", format_time(gaps.mean()), format_time(gaps.quantile(0.5)),
+               format_time(gaps.quantile(0.9)), format_time(gaps.quantile(0.95)), format_time(gaps.quantile(0.99))});
   row("end to end", r.all.end_to_end.summary());
   return table.render(style);
 }
@@ -93,6 +95,16 @@ std::string throughput_table(const ServingReport& r, const TextStyle& style) {
   return table.render(style);
 }
 
+/// "all", or "1,540, 84 rejected, 3 dropped"
+std::string answered(const ClassMetrics& c) {
+  if (c.completed.requests == c.arrived.requests) return "all";
+  std::string out = whole(c.completed.requests);
+  if (c.rejected.requests > 0) out += fmt::format(", {} rejected", whole(c.rejected.requests));
+  if (c.expired.requests > 0) out += fmt::format(", {} dropped", whole(c.expired.requests));
+  if (c.lost.requests > 0) out += fmt::format(", {} lost", whole(c.lost.requests));
+  return out;
+}
+
 /// Streams one by one, where there are several or something was promised.
 std::string stream_table(const ServingReport& r, const TextStyle& style) {
   const auto classes = r.totals.metrics.classes();
@@ -100,13 +112,15 @@ std::string stream_table(const ServingReport& r, const TextStyle& style) {
   const bool promised =
       std::any_of(levels.begin(), levels.end(), [](const ServiceLevel& level) { return !limits_of(level).empty(); });
   if (classes.size() < 2 && !promised) return "";
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
-  table.header({"stream", "requests", "TTFT p90", "TPOT p90", "in time", "goodput", "promised"});
+  TextTable table(
+      {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
+  table.header({"stream", "requests", "answered", "TTFT p90", "TPOT p90", "in time", "goodput", "promised"});
   for (std::size_t i = 0; i < classes.size(); ++i) {
     const ClassMetrics& c = classes[i];
     const std::string limits = limits_of(levels[i]), kept = format_percent(c.slo_attainment());
-    table.row({r.serving().class_names[i], whole(c.arrived.requests), time_text(c.ttft.quantile(0.9)),
-               time_text(c.tpot.quantile(0.9)),
+    table.row({r.serving().class_names[i], whole(c.arrived.requests), answered(c),
+               c.ttft.count() > 0 ? time_text(c.ttft.quantile(0.9)) : "-",
+               c.tpot.count() > 0 ? time_text(c.tpot.quantile(0.9)) : "-",
                limits.empty()               ? "-"
                : c.slo_attainment() >= 0.99 ? style.good(kept)
                                             : style.bad(kept),
@@ -140,9 +154,18 @@ std::string memory_facts(const ServingReport& r, const TextStyle& style) {
                             format_bytes(weights), format_bytes(pool.memory.usable - weights),
                             whole(pool.memory.kv_tokens), format_integer(pool.kv_per_token.value())),
                 style);
-    if (pool.memory.kv_per_sequence > Bytes(0)) {
-      out += fact(fmt::format("{}: each request takes {} of it besides, for windows and states of layers",
-                              pool.totals.name, format_bytes(pool.memory.kv_per_sequence)),
+    if (pool.memory.kv_per_state > Bytes(0)) {
+      out += fact(fmt::format("{}: each request takes {} of it besides, for states of layers", pool.totals.name,
+                              format_bytes(pool.memory.kv_per_state)),
+                  style);
+    }
+    if (pool.memory.window > 0) {
+      const LoggedCache& logged = pool.logged;
+      out += fact(fmt::format("{}: layers that look back at {} tokens take {} of it besides for a request as long as "
+                              "that, and a shorter one's share; counted as engines log it, in requests of {} tokens "
+                              "while their prompts are computed, the cache holds {} tokens of {} bytes",
+                              pool.totals.name, whole(pool.memory.window), format_bytes(pool.memory.kv_per_window),
+                              whole(logged.length), whole(logged.tokens), format_integer(logged.per_token.value())),
                   style);
     }
   }
@@ -162,19 +185,18 @@ std::string pool_facts(const PoolReport& pool, const TextStyle& style) {
   const PoolTotals& t = pool.totals;
   std::string out;
   if (t.kv.hit_tokens.total() > 0) out += cache_fact(t, style);
-  if (t.counters.preemptions > 0)
-    out +=
-        fact(fmt::format(
-                 "{}: {} requests gave way for lack of pages, {} of them by swapping; {} tokens were computed again",
-                 t.name, whole(t.counters.preemptions), whole(t.counters.swaps), whole(t.counters.recomputed_tokens)),
-             style);
-  if (t.counters.made_way > 0)
-    out +=
-        fact(fmt::format("{}: {} requests gave way to others of higher priority", t.name, whole(t.counters.made_way)),
-             style);
+  if (t.counters.preemptions > 0) {
+    // Those of the second kind are among the first.
+    const std::int64_t made_way = t.counters.made_way, short_of_pages = t.counters.preemptions - made_way;
+    std::string why = short_of_pages > 0 ? fmt::format("{} for lack of pages", whole(short_of_pages)) : "";
+    if (made_way > 0) why += fmt::format("{}{} to others of higher priority", why.empty() ? "" : ", ", whole(made_way));
+    out += fact(fmt::format("{}: requests gave way, {}; {} by swapping; {} tokens were computed again", t.name, why,
+                            whole(t.counters.swaps), whole(t.counters.recomputed_tokens)),
+                style);
+  }
   const Seconds beside = t.starting_time + t.idle_time();
   if (t.scaled_up + t.scaled_down > 0 || beside > Seconds(0)) {
-    const auto hours = [&](Seconds time) { return fmt::format("{:.4g}", time.value() / 3600 * t.gpus); };
+    const auto hours = [&](Seconds time) { return fmt::format("{:.4g}", time.value() / 3600 * t.gpus * pool.sample); };
     out += fact(
         fmt::format("{}: scaled up {} times and down {} times; paid for: {} GPU-hours serving, {} starting, {} broken, "
                     "{} on standby",

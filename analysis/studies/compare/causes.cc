@@ -362,7 +362,7 @@ std::string unsound_memory(const PoolSpec& pool, const Scenario& scenario) {
     if (const auto* drawn = std::get_if<DrawnLengths>(&c.lengths))
       longest = std::max(longest, drawn->input.mean() + drawn->output.mean());
   }
-  if (static_cast<double>(memory.kv_tokens) >= longest) return "";
+  if (static_cast<double>(memory.kv_tokens) >= memory.as_tokens(longest)) return "";
   return fmt::format("{}: room for the cache of {} tokens, less than a request of {:.0f}", pool.name, memory.kv_tokens,
                      longest);
 }

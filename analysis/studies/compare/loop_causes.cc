@@ -118,7 +118,7 @@ constexpr NamedCause kLoopCauses[] = {
 std::string unsound_engine(const RlScenario& rl, const ClusterSpec& cluster) {
   const ReplicaMemory memory = replica_memory(rl.rollout.engine, cluster.node.gpu);
   const double longest = rl.loop.prompt.most + rl.loop.answer.most;
-  if (static_cast<double>(memory.kv_tokens) >= longest) return "";
+  if (static_cast<double>(memory.kv_tokens) >= memory.as_tokens(longest)) return "";
   return fmt::format("room for the cache of {} tokens, less than a prompt and answer of {:g}",
                      std::max<std::int64_t>(0, memory.kv_tokens), longest);
 }

@@ -145,6 +145,8 @@ void ForeignSettings::finish() {
       const std::string nearest = nearest_name(setting.name, known);
       unknown_.push_back(fmt::format("{}:{}:{}: {}{}", setting.place.file, setting.place.line, setting.place.column,
                                      shown, nearest.empty() ? "" : ", did you mean " + nearest + "?"));
+      // Where something is missing, this may be its name, misspelt.
+      if (!faults_.empty() && !nearest.empty()) fault(&setting, "a setting that is not known", "one that is", nearest);
     }
   }
   if (!faults_.empty()) throw InputError(std::move(faults_));

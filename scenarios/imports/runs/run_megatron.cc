@@ -373,7 +373,8 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   t.overlap_parameters = s.flag({"overlap-param-gather"}, "plan.overlap_parameters", false);
   const bool sharded =
       s.flag({"use-megatron-fsdp", "use-torch-fsdp2", "use-custom-fsdp"}, "plan.zero_stage = 3", false);
-  t.zero = sharded ? 3 : s.flag({"use-distributed-optimizer"}, "plan.zero_stage", false) ? 1 : 0;
+  const bool distributed = s.flag({"use-distributed-optimizer"}, "plan.zero_stage", false);
+  t.zero = sharded ? 3 : distributed ? 1 : 0;
   if (const std::string strategy = s.text({"data-parallel-sharding-strategy"}, "plan.zero_stage", "");
       sharded && !strategy.empty())
     t.zero = strategy == "no_shard" ? 0 : strategy == "optim" ? 1 : strategy == "optim_grads" ? 2 : 3;

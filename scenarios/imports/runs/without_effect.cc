@@ -53,7 +53,7 @@ constexpr std::string_view kMegatronWithout[] = {
     "skip-train-iteration-range", "codecarbon-dir", "log-level", "log-level-replica", "embed-layernorm", "mup*",
     "universal-checkpoint", "ddp-impl", "warmup", "no-query-key-layer-scaling", "no-contiguous-buffers-in-local-ddp",
     "no-scatter-gather-tensors-in-pipeline", "loss-scale-window", "hysteresis", "lr-decay-tokens", "lr-warmup-tokens",
-    "use-flash-attn-v2", "use-flash-attn-triton", "use-flash-attn-builder", "ds-fused-adam", "load-tag",
+    "use-flash-attn", "use-flash-attn-v2", "use-flash-attn-triton", "use-flash-attn-builder", "ds-fused-adam", "load-tag",
     "no-log-*", "log-optimizer-states-to-tensorboard", "log-world-size-to-tensorboard", "create-moe-param-group",
     "moe-loss-coeff", "moe-eval-capacity-factor", "moe-min-capacity", "profile-steps", "profile-backward", "deepspeed-config",
     "sync-tp-duplicated-parameters",

@@ -20,17 +20,20 @@ Bytes kv_bytes_per_token_and_gpu(const ModelConfig& model, Precision precision, 
   const AttentionConfig& a = model.attention;
   const double elements = attention_kind(a.type).cache_elements(a, tensor) * a.cache_entries;
   // Keys of an index: FP8, a scale in FP32 for each, on every GPU.
-  const double index = a.indexer.heads > 0 ? (a.indexer.dim + 4.0) * a.cache_entries : 0.0;
+  const double index = a.indexer.heads > 0 ? (a.indexer.dim + 4.0) * a.indexer.cache_entries : 0.0;
   const double index_layers = a.indexer.layers > 0 ? a.indexer.layers : model.growing_layers();
   return Bytes(bytes_per_element(precision) * elements * model.growing_layers() + index * index_layers);
 }
 
-Bytes kv_bytes_per_sequence_and_gpu(const ModelConfig& model, Precision precision, int tensor) {
+Bytes kv_bytes_per_window_and_gpu(const ModelConfig& model, Precision precision, int tensor) {
   const AttentionConfig w = model.attention.windowed();
   const double window = static_cast<double>(attention_kind(w.type).cache_elements(w, tensor)) * w.window.tokens;
+  return Bytes(bytes_per_element(precision) * window * model.windowed_layers());
+}
+
+Bytes kv_bytes_per_state_and_gpu(const ModelConfig& model, int tensor) {
   const StateLayersConfig& states = model.state_layers;
-  return Bytes(bytes_per_element(precision) * window * model.windowed_layers() +
-               states.state_bytes * static_cast<double>(states.state_elements) * states.layers / tensor);
+  return Bytes(states.state_bytes * static_cast<double>(states.state_elements) * states.layers / tensor);
 }
 
 }  // namespace flopcast

@@ -21,6 +21,11 @@ PerTier<std::int64_t> pages_of_tiers(const PerTier<std::int64_t>& tokens, int pa
   return pages;
 }
 
+PageSize page_size(const KvCacheConfig& config) {
+  const auto pages = [&](std::int64_t tokens) { return (tokens + config.page_tokens - 1) / config.page_tokens; };
+  return {config.page_tokens, pages(config.sequence_tokens), pages(config.window), pages(config.window_tokens)};
+}
+
 }  // namespace
 
 KvCounters& KvCounters::operator+=(const KvCounters& other) {
@@ -35,7 +40,7 @@ KvCounters& KvCounters::operator+=(const KvCounters& other) {
 }
 
 KvCache::KvCache(const KvCacheConfig& config)
-    : page_{config.page_tokens, (config.sequence_tokens + config.page_tokens - 1) / config.page_tokens},
+    : page_(page_size(config)),
       block_tokens_(config.prefix_block_tokens),
       tiers_(config.prefix_block_tokens / config.page_tokens,
              pages_of_tiers(config.capacity_tokens, config.page_tokens)) {

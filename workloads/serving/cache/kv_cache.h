@@ -21,6 +21,8 @@ struct KvCacheConfig {
   int page_tokens = 64;
   int prefix_block_tokens = 0;            ///< of a block with an id, whole pages; 0: prefixes are not kept
   std::int64_t sequence_tokens = 0;       ///< what a sequence takes besides its tokens, as that many
+  int window = 0;                         ///< tokens of a window; 0: no layer has one
+  std::int64_t window_tokens = 0;         ///< what a full window takes, as that many
   PerTier<std::int64_t> capacity_tokens;  ///< rounded down to pages (HBM) and blocks (below)
 };
 

@@ -26,9 +26,11 @@ WeightFormats stored_formats(const EngineConfig& engine) {
   const ServingPrecision& p = engine.precision;
   WeightFormats formats = formats_of(Precision::bf16);
   formats.experts = formats.linear = bytes_with_scales(p.linear);
-  if (p.stored == WeightFormat::as_multiplied) return formats;
-  formats.experts = bytes_per_weight(p.stored);
-  if (p.stored != WeightFormat::mxfp4 || engine.model.moe.experts == 0) formats.linear = formats.experts;
+  if (p.stored != WeightFormat::as_multiplied) {
+    formats.experts = bytes_per_weight(p.stored);
+    if (p.stored != WeightFormat::mxfp4 || engine.model.moe.experts == 0) formats.linear = formats.experts;
+  }
+  if (p.experts != WeightFormat::as_multiplied) formats.experts = bytes_per_weight(p.experts);
   return formats;
 }
 
@@ -124,18 +126,29 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
                                   2.0 * model.moe.experts_per_token * model.moe.expert_width / plan.expert_slices(),
                                   double(model.attention.heads) * model.attention.qk_dim() / tp * 3});
   const double tokens = std::max<double>(engine.scheduler.token_budget, engine.scheduler.max_batch);
+  const Bytes before_workspace = out.table.total();
   row("workspace",
       tokens * (4.0 * model.hidden + 2 * widest) * bf16 + engine.scheduler.max_batch * model.vocabulary / tp * 4,
       "activations of an iteration, logits");
+  out.workspace = out.table.total() - before_workspace;
 
   if (engine.adapters > 0)
     row("adapters", adapter_bytes(engine, share * model.layers, dense),
         fmt::format("{} of rank {}", engine.adapters, engine.adapter_rank));
 
   const Bytes hbm = gpu.hbm_usable(), fixed = out.table.total();
-  out.usable = engine.memory_share_of == MemoryShareOf::all ? hbm * engine.memory_share
-               : fixed < hbm                                ? fixed + (hbm - fixed) * engine.memory_share
-                                                            : hbm;
+  const double given = memory_share(engine, gpu);
+  switch (engine.memory_share_of) {
+    case MemoryShareOf::all:
+      out.usable = hbm * given;
+      break;
+    case MemoryShareOf::free:
+      out.usable = fixed < hbm ? fixed + (hbm - fixed) * given : hbm;
+      break;
+    case MemoryShareOf::fixed:
+      out.usable = std::min(hbm, hbm * given + out.workspace);
+      break;
+  }
   out.kv_per_token = kv_bytes_per_token_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
   if (engine.has_drafter())
     out.kv_per_token += kv_bytes_per_token_and_gpu(engine.drafter, engine.precision.kv, plan.tensor);
@@ -147,7 +160,9 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   out.kv_tokens = engine.cache_tokens > 0
                       ? engine.cache_tokens
                       : static_cast<std::int64_t>(std::floor((out.usable - out.table.total()) / out.kv_per_token));
-  out.kv_per_sequence = kv_bytes_per_sequence_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
+  out.kv_per_state = kv_bytes_per_state_and_gpu(model, plan.tensor) / plan.pipeline;
+  out.kv_per_window = kv_bytes_per_window_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
+  out.window = out.kv_per_window > Bytes(0) ? model.attention.window.tokens : 0;
   return out;
 }
 
@@ -217,7 +232,12 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   replica.experts_shared = engine.plan.attention_data > 1 && engine.model.moe.experts > 0;
   KvCacheConfig& cache = replica.cache;
   cache.page_tokens = spec.page_tokens;
-  cache.sequence_tokens = static_cast<std::int64_t>(std::ceil(out.memory.kv_per_sequence / out.memory.kv_per_token));
+  const auto as_tokens = [&](Bytes bytes) {
+    return static_cast<std::int64_t>(std::ceil(bytes / out.memory.kv_per_token));
+  };
+  cache.sequence_tokens = as_tokens(out.memory.kv_per_state);
+  cache.window = out.memory.window;
+  cache.window_tokens = as_tokens(out.memory.kv_per_window);
   cache.capacity_tokens[KvTier::hbm] = std::max<std::int64_t>(0, out.memory.kv_tokens);
   // A group's GPUs bring their parts in at the same time.
   const double group_gpus = engine.plan.tensor * engine.plan.pipeline;

@@ -44,7 +44,8 @@ struct ServingPrecision {
   Precision linear = Precision::bf16;  ///< weights and activations of linear layers
   Scaling scaling = Scaling::none;     ///< of FP8 operands
   WeightFormat stored = WeightFormat::as_multiplied;
-  Precision kv = Precision::bf16;  ///< the cache, and what attention reads of it
+  WeightFormat experts = WeightFormat::as_multiplied;  ///< of routed experts, where it is another
+  Precision kv = Precision::bf16;                      ///< the cache, and what attention reads of it
   Precision dispatch = Precision::bf16;
   Precision combine = Precision::bf16;
 
@@ -53,6 +54,7 @@ struct ServingPrecision {
     field("weights", &ServingPrecision::linear, {"precision"});
     field("scaling", &ServingPrecision::scaling, {"precision"});
     field("weight_format", &ServingPrecision::stored, {"precision"});
+    field("expert_format", &ServingPrecision::experts, {"precision"});
     field("kv_cache", &ServingPrecision::kv, {"kv-cache"});
     field("dispatch", &ServingPrecision::dispatch, {"precision"});
     field("combine", &ServingPrecision::combine, {.cause = "precision", .resolved = true});
@@ -136,10 +138,19 @@ constexpr std::array<std::string_view, 4> enum_names(DraftKind) { return {"mtp",
 
 /// What EngineConfig::memory_share is a share of.
 enum class MemoryShareOf : std::uint8_t {
-  all,   ///< HBM: for weights, workspace and KV cache
-  free,  ///< what weights and workspace leave: for the KV cache
+  all,    ///< HBM: for weights, workspace and KV cache
+  free,   ///< what weights and workspace leave: for the KV cache
+  fixed,  ///< HBM: for weights and KV cache, the workspace beside
 };
-constexpr std::array<std::string_view, 2> enum_names(MemoryShareOf) { return {"all", "free"}; }
+constexpr std::array<std::string_view, 3> enum_names(MemoryShareOf) { return {"all", "free", "static"}; }
+
+/// How an engine chooses EngineConfig::memory_share where nobody states it.
+enum class MemoryRule : std::uint8_t {
+  stated,      ///< not at all
+  by_ranks,    ///< SGLang 0.4: less the more GPUs share a replica
+  by_reserve,  ///< SGLang from 0.5.3: what activations, graphs and communication are reckoned to leave
+};
+constexpr std::array<std::string_view, 3> enum_names(MemoryRule) { return {"stated", "by_ranks", "by_reserve"}; }
 
 struct SpeculationConfig {
   int depth = 0;            ///< tokens drafted per iteration; 0: off
@@ -212,9 +223,10 @@ struct EngineConfig {
   int redundant_experts = 0;  ///< copies of busy experts, in all
   double memory_share = 0.9;  ///< of HBM that weights, workspace and KV cache may fill, or as memory_share_of has it
   MemoryShareOf memory_share_of = MemoryShareOf::all;
-  std::int64_t cache_tokens = 0;  ///< of the KV cache of an attention group; 0: what memory_share leaves
-  Bytes cache_memory;             ///< of a GPU for it; 0: likewise
-  int adapters = 0;               ///< low-rank adapters that stand in memory
+  MemoryRule memory_rule = MemoryRule::stated;  ///< else memory_share counts for nothing: see memory_share()
+  std::int64_t cache_tokens = 0;                ///< of the KV cache of an attention group; 0: what memory_share leaves
+  Bytes cache_memory;                           ///< of a GPU for it; 0: likewise
+  int adapters = 0;                             ///< low-rank adapters that stand in memory
   int adapter_rank = 16;
 
   template <class Visitor>
@@ -247,6 +259,7 @@ struct EngineConfig {
     field("redundant_experts", &EngineConfig::redundant_experts, {"plan"});
     field("memory_share", &EngineConfig::memory_share, {"engine"});
     field("memory_share_of", &EngineConfig::memory_share_of, {"engine"});
+    field("memory_rule", &EngineConfig::memory_rule, {"engine"});
     field("cache_tokens", &EngineConfig::cache_tokens, {.cause = "engine", .absent = "what memory_share leaves"});
     field("cache_memory", &EngineConfig::cache_memory, {.cause = "engine", .absent = "what memory_share leaves"});
     field("adapters", &EngineConfig::adapters, {"engine"});
@@ -284,7 +297,8 @@ inline bool attends_in_bf16(const EngineConfig& engine) {
 /// What a choice of expert kernels comes to with the engine's plan and number format.
 inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {
   const bool blocks = engine.precision.linear == Precision::fp8 && engine.precision.scaling == Scaling::blocks &&
-                      engine.precision.stored == WeightFormat::as_multiplied;
+                      engine.precision.stored == WeightFormat::as_multiplied &&
+                      engine.precision.experts == WeightFormat::as_multiplied;
   if (!blocks || sends_to_experts(engine) || !engine.model.gated_ffn) return ExpertKernels::as_kernels;
   switch (engine.expert_kernels) {
     case ExpertKernels::deep_gemm:

@@ -136,6 +136,7 @@ LayerWork ForwardModel::work(double tokens, StepKind kind) const {
   work.precision.linear = engine.precision.linear;
   work.precision.scaling = engine.precision.scaling;
   work.precision.weights = engine.precision.stored;
+  work.precision.experts = engine.precision.experts;
   work.precision.cache = engine.precision.kv;
   work.tokens = work.own_tokens = tokens;
   work.tensor = engine.plan.tensor;

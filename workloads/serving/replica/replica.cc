@@ -138,6 +138,24 @@ std::vector<JobId> Replica::give_away(std::size_t count, Ticks now) {
   return all;
 }
 
+JobId Replica::last_below(int priority) const {
+  JobId out;
+  for (const Batcher& group : groups_) {
+    const JobId last = group.jobs().waiting.last_below(priority);
+    if (!last.valid()) continue;
+    const auto rank = [&](JobId id) { return config_.classes->of[(*jobs_)[id].request.request_class].priority; };
+    if (!out.valid() || rank(last) < rank(out) ||
+        (rank(last) == rank(out) && (*jobs_)[last].request.id > (*jobs_)[out].request.id))
+      out = last;
+  }
+  return out;
+}
+
+void Replica::turn_away(JobId id, Ticks now) {
+  groups_[(*jobs_)[id].rank].give_away(id);
+  loop_.heed(now);
+}
+
 std::vector<JobId> Replica::abandon(Ticks now) {
   loop_.break_off(now);
   std::vector<JobId> all;

@@ -40,6 +40,10 @@ class Replica {
   /// So many of its jobs, the last admitted first, those that wait before them; the iteration under way is lost. None
   /// while prompts are being computed.
   std::vector<JobId> give_away(std::size_t count, Ticks now);
+  /// The last that came of the lowest priority that waits here, if it is lower than that; invalid: none is.
+  JobId last_below(int priority) const;
+  /// Takes a job that waits out of its queue.
+  void turn_away(JobId job, Ticks now);
   /// Other prices from the next iteration on.
   void set_pricer(IterationPricer& pricer, Ticks now) { loop_.set_pricer(pricer, now); }
 

@@ -102,7 +102,8 @@ void RequestFlow::take_arrivals() {
 void RequestFlow::route(JobId id, std::size_t p) {
   const Job& job = jobs_[id];
   const FleetPool& pool = fleet_.pools()[p];
-  const std::size_t chosen = routers_[p].choose(job.request, fleet_.of(pool), now_);
+  std::size_t chosen = routers_[p].choose(job.request, fleet_.of(pool), now_);
+  if (chosen == kNoReplica && turn_away_for(job, p)) chosen = routers_[p].choose(job.request, fleet_.of(pool), now_);
   if (chosen == kNoReplica) {
     // What has been worked on is lost, what has not is turned away.
     transfers_.drop_source(id);
@@ -112,6 +113,29 @@ void RequestFlow::route(JobId id, std::size_t p) {
   if (job.source != Job::kNoSource && pool.config.replica.role != ReplicaRole::decode) return transfers_.send(id, unit);
   fleet_.units()[unit].replica->submit(id, now_);
   fleet_.touch(unit);
+}
+
+/// Where queues are full, one that waits makes room for another of higher priority: of the lowest priority the one that
+/// came last (SGLang, scheduler.py, _abort_on_queued_limit: pull request 8746, 2025-09).
+bool RequestFlow::turn_away_for(const Job& job, std::size_t p) {
+  if (!config_.classes || p > 0) return false;
+  const auto priority = [&](const Job& of) { return config_.classes->of[of.request.request_class].priority; };
+  JobId last;
+  for (const FleetUnit& unit : fleet_.of(fleet_.pools()[p])) {
+    if (unit.state != UnitState::up) continue;
+    const JobId here = unit.replica->last_below(priority(job));
+    if (!here.valid()) continue;
+    if (!last.valid() || priority(jobs_[here]) < priority(jobs_[last]) ||
+        (priority(jobs_[here]) == priority(jobs_[last]) && jobs_[here].request.id > jobs_[last].request.id))
+      last = here;
+  }
+  if (!last.valid()) return false;
+  const std::size_t unit = jobs_[last].replica;
+  fleet_.units()[unit].replica->turn_away(last, now_);
+  fleet_.touch(unit);
+  const bool started = jobs_[last].retries > 0 || jobs_[last].preemptions > 0;
+  leave(last, started ? RequestOutcome::lost : RequestOutcome::rejected, now_);
+  return true;
 }
 
 void RequestFlow::handed_on(JobId id, Ticks) {

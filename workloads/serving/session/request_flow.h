@@ -55,6 +55,7 @@ class RequestFlow final : public ReplicaListener {
  private:
   void arrive(const Request& request);
   void route(JobId job, std::size_t pool);
+  bool turn_away_for(const Job& job, std::size_t pool);
   void start_again(JobId job);
   void leave(JobId job, RequestOutcome outcome, Ticks shown);
 

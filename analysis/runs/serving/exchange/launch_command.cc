@@ -32,6 +32,36 @@ class Flags {
   LaunchCommand& out_;
 };
 
+/// What a scenario says of a pool itself, beside defaults and what its engine does anyway.
+struct Stated {
+  Stated(const Scenario& scenario, const std::string& pool) : scenario_(scenario), path_("serving." + pool + ".") {
+    const auto& classes = scenario.serving->classes.of;
+    priorities =
+        std::ranges::any_of(classes, [&](const ClassRule& rule) { return rule.priority != classes.front().priority; });
+  }
+  bool has(const std::string& field) const {
+    return std::ranges::none_of(
+               scenario_.defaults_used,
+               [&](const std::string& setting) { return setting.starts_with(path_ + field + " ="); }) &&
+           !(field == "graph_sizes" && scenario_.serving->answer_pool().engine.graph_sizes.empty());
+  }
+  bool priorities = false;  ///< streams differ in theirs
+
+ private:
+  const Scenario& scenario_;
+  std::string path_;
+};
+
+/// Whether the engine itself casts the weights that it loads: FP8 of a model that is published in BF16.
+bool quantised_by_engine(const EngineConfig& e) {
+  return e.precision.linear == Precision::fp8 && e.model.published_weights == PublishedWeights::bf16;
+}
+
+/// "1 2 4 8 16"
+std::string sizes_of_graphs(const EngineConfig& e) {
+  return fmt::format("{}", fmt::join(parse_graph_sizes(e.graph_sizes).value_or(std::vector<int>{}), " "));
+}
+
 std::string version_of(const std::string& engine) { return engine.substr(engine.find('-') + 1); }
 
 /// What stands for a head that the scenario does not name.
@@ -69,15 +99,18 @@ std::string transfer_role(ReplicaRole role) {
   return role == ReplicaRole::prefill ? "kv_producer" : role == ReplicaRole::decode ? "kv_consumer" : "";
 }
 
-/// What the engine is told of the memory that a pool may fill: a share of all of it, or of what weights and workspace
-/// leave.
+/// What the engine is told of the memory that a pool may fill: a share of all of it, of it beside the workspace, or of
+/// what weights and workspace leave.
 double told_share(const PoolSpec& pool, const GpuSpec& gpu, MemoryShareOf of) {
   const EngineConfig& e = pool.engine;
-  if (e.memory_share_of == of) return e.memory_share;
+  if (e.memory_share_of == of) return memory_share(e, gpu);
   const ReplicaMemory memory = replica_memory(e, gpu);
-  const Bytes fixed = of == MemoryShareOf::all ? Bytes(0) : memory.table.total();
+  const Bytes hbm = gpu.hbm_usable(), fixed = memory.table.total();
+  const double share = of == MemoryShareOf::free    ? (memory.usable - fixed) / (hbm - fixed)
+                       : of == MemoryShareOf::fixed ? (memory.usable - memory.workspace) / hbm
+                                                    : memory.usable / hbm;
   // Engines read two digits of it as well as ten.
-  return std::floor(1000 * ((memory.usable - fixed) / (gpu.hbm_usable() - fixed))) / 1000;
+  return std::floor(1000 * share) / 1000;
 }
 
 /// What replicas over several nodes are told on each of them, in variables of the shell: its rank, and where the first
@@ -103,7 +136,8 @@ void vllm_over_nodes(const ServingPlan& plan, Flags& flags, LaunchCommand& out) 
       kHeadAddress);
 }
 
-void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, LaunchCommand& out) {
+void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated& stated,
+          LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   Flags flags(out);
   out.image = fmt::format("vllm/vllm-openai:v{}.0", version_of(e.name));
@@ -115,7 +149,10 @@ void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, La
   flags.when(e.plan.expert > 1, "--enable-expert-parallel", "expert > 1");
   if (sends_to_experts(e))
     flags.add(fmt::format("--all2all-backend deepep_{}",
-                          e.decode_exchange == ExpertExchange::low_latency ? "low_latency" : "high_throughput"),
+                          // Prompts always take the latter.
+                          pool.role != ReplicaRole::prefill && e.decode_exchange == ExpertExchange::low_latency
+                              ? "low_latency"
+                              : "high_throughput"),
               "expert_transport, decode_exchange");
   flags.when(e.two_micro_batches, "--enable-dbo", "two_micro_batches");
   if (e.redundant_experts > 0)
@@ -136,7 +173,12 @@ void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, La
   flags.value("--block-size", pool.page_tokens, "page_tokens");
   flags.when(e.precision.kv == Precision::fp8, "--kv-cache-dtype fp8", "kv_cache = fp8");
   flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
+  flags.when(quantised_by_engine(e), "--quantization fp8", "weights = fp8");
   flags.add(e.overlap_scheduling ? "--async-scheduling" : "--no-async-scheduling", "overlap_scheduling");
+  if (stated.has("graph_sizes") && e.cuda_graphs)
+    flags.add("--cudagraph-capture-sizes " + sizes_of_graphs(e), "graph_sizes");
+  flags.when(e.priority_preemption || stated.priorities, "--scheduling-policy priority",
+             "priority of streams, which vLLM counts from 0 downwards");
   flags.when(!e.cuda_graphs, "--enforce-eager", "cuda_graphs = false");
   if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
   flags.when(!pool.prefix.on, "--no-enable-prefix-caching", "prefix_cache.on = false");
@@ -147,7 +189,8 @@ void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, La
   flags.add(fmt::format("--port {}", kPort), "");
 }
 
-void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, LaunchCommand& out) {
+void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated& stated,
+            LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   const int groups = e.plan.attention_data;
   Flags flags(out);
@@ -177,7 +220,7 @@ void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
       fmt::format("--chunked-prefill-size {}", e.scheduler.chunked_prefill ? e.scheduler.token_budget * groups : -1),
       groups > 1 ? "token_budget x attention_data, chunked_prefill" : "token_budget, chunked_prefill");
   flags.when(e.scheduler.batching->name == "mixed", "--enable-mixed-chunk", "batching = mixed");
-  flags.value("--mem-fraction-static", told_share(pool, gpu, MemoryShareOf::all), "memory_share");
+  flags.value("--mem-fraction-static", told_share(pool, gpu, MemoryShareOf::fixed), "memory_share");
   if (e.cache_tokens > 0) flags.value("--max-total-tokens", e.cache_tokens, "cache_tokens");
   if (e.adapters > 0)
     flags.add(fmt::format("--enable-lora --max-loras-per-batch {} --max-lora-rank {}", e.adapters, e.adapter_rank),
@@ -185,11 +228,15 @@ void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
   flags.value("--page-size", pool.page_tokens, "page_tokens");
   flags.when(e.precision.kv == Precision::fp8, "--kv-cache-dtype fp8_e4m3", "kv_cache = fp8");
   flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
+  flags.when(quantised_by_engine(e), "--quantization fp8", "weights = fp8");
   flags.when(!e.overlap_scheduling, "--disable-overlap-schedule", "overlap_scheduling = false");
+  if (stated.has("graph_sizes") && e.cuda_graphs) flags.add("--cuda-graph-bs " + sizes_of_graphs(e), "graph_sizes");
+  if (stated.has("max_waiting")) flags.value("--max-queued-requests", e.scheduler.max_waiting, "max_waiting");
   flags.when(!e.cuda_graphs, "--disable-cuda-graph", "cuda_graphs = false");
   flags.when(!e.graph_padding, "--disable-cuda-graph-padding", "graph_padding = false");
   if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
-  flags.when(e.priority_preemption, "--enable-priority-scheduling", "priority_preemption");
+  flags.when(e.priority_preemption || stated.priorities, "--enable-priority-scheduling",
+             "priority of streams, priority_preemption");
   flags.when(!pool.prefix.on, "--disable-radix-cache", "prefix_cache.on = false");
   if (e.speculation.depth > 0) flags.add(sglang_drafts(e.speculation), "speculation");
   if (hands_on(pool.role)) flags.add("--disaggregation-mode prefill", pool.name);
@@ -199,7 +246,7 @@ void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
   flags.add(fmt::format("--port {}", kPort), "");
 }
 
-void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, LaunchCommand& out) {
+void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated&, LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   const int groups = e.plan.attention_data;
   Flags flags(out);
@@ -233,6 +280,8 @@ void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
   if (e.cuda_graphs)
     yaml += fmt::format("cuda_graph_config:\n  max_batch_size: {}  # cuda_graphs, max_batch\n  enable_padding: {}{}\n",
                         e.scheduler.max_batch, e.graph_padding, e.graph_padding ? "" : "  # graph_padding");
+  else
+    yaml += "cuda_graph_config: null  # cuda_graphs = false\n";
   if (pool.stream_interval > 1) yaml += fmt::format("stream_interval: {}\n", pool.stream_interval);
   if (e.speculation.depth > 0 && e.speculation.kind == DraftKind::mtp)
     yaml +=
@@ -250,9 +299,61 @@ void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
 
 struct EngineWriter {
   const char* family;
-  void (*write)(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, LaunchCommand& out);
+  const char* title;
+  void (*write)(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated& stated,
+                LaunchCommand& out);
+  /// Fields that no flag of it carries: what the simulation takes of them the engine decides itself.
+  std::vector<const char*> without_flag;
 };
-constexpr EngineWriter kWriters[] = {{"vllm-", vllm}, {"sglang-", sglang}, {"trtllm-", trtllm}};
+const EngineWriter kWriters[] = {
+    {"vllm-", "vLLM", vllm, {"max_waiting", "batching", "preemption", "admission", "graph_padding"}},
+    {"sglang-", "SGLang", sglang, {"preemption", "admission"}},
+    {"trtllm-",
+     "TensorRT-LLM",
+     trtllm,
+     {"max_waiting", "batching", "preemption", "redundant_experts", "two_micro_batches", "expert_transport",
+      "decode_exchange", "priority_preemption", "graph_sizes", "adapters", "adapter_rank", "cache_memory"}}};
+/// And of none of them.
+constexpr const char* kWithoutFlag[] = {"balance_attention",     "kernels",         "expert_kernels",
+                                        "results_behind_launch", "scheduled_ahead", "communication_sms",
+                                        "first_token",           "scaling"};
+
+/// What the engine is not told of a pool, each with why.
+void name_the_rest(const PoolSpec& pool, const EngineWriter& writer, const Stated& stated, LaunchCommand& out) {
+  const EngineConfig& e = pool.engine;
+  const auto none = [&](const char* field) {
+    if (stated.has(field)) out.untold.push_back(fmt::format("{}: {} has no flag for it", field, writer.title));
+  };
+  for (const char* field : writer.without_flag) none(field);
+  for (const char* field : kWithoutFlag) none(field);
+  const PublishedWeights published = e.model.published_weights;
+  const bool packed = e.precision.stored != WeightFormat::as_multiplied ||
+                      e.precision.experts != WeightFormat::as_multiplied || e.precision.linear == Precision::fp4;
+  if (packed && !e.weights_as_published)
+    out.untold.push_back(
+        "weight_format, expert_format: the model that is loaded has to be one with weights in that format");
+  const bool stored_fp8 = published == PublishedWeights::fp8_blocks || published == PublishedWeights::fp8;
+  if (e.precision.linear == Precision::bf16 && !packed && published != PublishedWeights::bf16)
+    out.untold.push_back(
+        "weights = bf16: the model that is loaded has to be one in BF16, other than the published one");
+  if (e.precision.linear == Precision::fp8 && !stored_fp8) {
+    if (std::string_view(writer.family) == "trtllm-")
+      out.untold.push_back("weights = fp8: TensorRT-LLM loads a model that is quantised before (ModelOpt)");
+    else if (e.precision.scaling == Scaling::blocks)
+      out.untold.push_back(
+          "scaling = blocks: an engine that casts a model's BF16 weights to FP8 as it loads them has a "
+          "scale for each tensor or row (per_tensor)");
+  }
+  if (pool.replicas > 1)
+    out.untold.push_back(
+        fmt::format("count = {}, router: as many servers, each on ports of its own where they share "
+                    "a node, and a router before them",
+                    pool.replicas));
+  if (pool.role != ReplicaRole::unified)
+    out.untold.push_back("prefill and decode apart: a proxy that sends each request to one of either");
+  if (pool.prefix.host_memory > Bytes(0) || pool.prefix.storage > Bytes(0))
+    out.untold.push_back("prefix_cache.host_memory, storage: set up beside the engine (LMCache, HiCache)");
+}
 
 /// A name that Kubernetes takes: lower case letters, digits and hyphens.
 std::string plain_name(std::string name) {
@@ -289,6 +390,13 @@ std::string fields_of(const LaunchCommand& command) {
   return out;
 }
 
+/// Comments: what of the deployment it does not carry.
+std::string untold(const LaunchCommand& command) {
+  std::string out;
+  for (const std::string& line : command.untold) out += fmt::format("#   not in the command: {}\n", line);
+  return out;
+}
+
 /// The text as a YAML block, indented.
 std::string indented(const std::string& text, int spaces) {
   std::string out;
@@ -319,7 +427,9 @@ std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::
     command.replicas = pool.replicas;
     command.gpus = pool.engine.plan.gpus();
     command.nodes = (command.gpus + scenario.cluster.node.gpus - 1) / scenario.cluster.node.gpus;
-    writer->write(pool, scenario.cluster.node.gpu, model, command);
+    const Stated stated{scenario, pool.name};
+    writer->write(pool, scenario.cluster.node.gpu, model, stated, command);
+    name_the_rest(pool, *writer, stated, command);
     out.push_back(std::move(command));
   }
   if (!faults.empty()) throw InputError(std::move(faults));
@@ -343,6 +453,7 @@ std::string to_text(const std::vector<LaunchCommand>& commands) {
     for (std::size_t i = 0; i < command.flags.size(); ++i)
       out += fmt::format("  {}{}\n", command.flags[i].text, i + 1 < command.flags.size() ? " \\" : "");
     out += fields_of(command);
+    out += untold(command);
     out += "\n";
   }
   return out;
@@ -362,7 +473,7 @@ std::string kubernetes_manifest(const std::vector<LaunchCommand>& commands, cons
     if (!command.options_file.empty())
       out += fmt::format("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\ndata:\n  options.yaml: |\n{}---\n",
                          app, indented(command.options_file, 4));
-    out += fmt::format("# {}: what its flags come from\n{}", command.pool, fields_of(command));
+    out += fmt::format("# {}: what its flags come from\n{}{}", command.pool, fields_of(command), untold(command));
     const int gpus = command.gpus / command.nodes;
     std::string container = fmt::format(
         "containers:\n- name: engine\n  image: {}\n  command: [\"/bin/sh\", \"-c\"]\n  args:\n  - >-\n    {}\n"

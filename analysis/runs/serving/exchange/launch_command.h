@@ -21,10 +21,11 @@ struct LaunchCommand {
   std::vector<LaunchFlag> flags;
   std::string options_file;  ///< of TensorRT-LLM: what has no flag, as YAML; else empty
   int replicas = 1;
-  int gpus = 1;         ///< of a replica
-  int nodes = 1;        ///< that they lie on
-  std::string before;   ///< over nodes: what each of them runs first; may be empty
-  bool by_mpi = false;  ///< over nodes: started once, by mpirun, instead of on each of them
+  int gpus = 1;                       ///< of a replica
+  int nodes = 1;                      ///< that they lie on
+  std::string before;                 ///< over nodes: what each of them runs first; may be empty
+  std::vector<std::string> untold{};  ///< what of the deployment no flag carries, a line each
+  bool by_mpi = false;                ///< over nodes: started once, by mpirun, instead of on each of them
 };
 
 /// @param model path or hub name that the engine loads.

@@ -257,7 +257,8 @@ std::string changed_model(const ModelConfig& model, const Libraries& libraries) 
   if (std::ranges::find(names, model.name) == names.end()) return "";
   ModelConfig published = libraries.model(model.name);
   published.title = model.title, published.sources = model.sources;
-  published.published_weights = model.published_weights, published.max_positions = model.max_positions;
+  published.published_weights = model.published_weights, published.published_experts = model.published_experts,
+  published.max_positions = model.max_positions;
   if (published == model) return "";
   std::string out;
   const auto differ = [&](const char* what, int here, int there) {

@@ -84,7 +84,7 @@ void Admission::place() {
     // A preempted job's prompt is computed again here, by the engine that decodes.
     if (job.preemptions > 0) return;
     const auto there = jobs.decode.size() + static_cast<std::int64_t>(jobs.arrived.size()) + jobs.placed;
-    const std::int64_t reserved = there * pages.pages_of(jobs.config->reserved_tokens);
+    const std::int64_t reserved = there * pages.blocks_of(jobs.config->reserved_tokens);
     const bool room =
         jobs.has_slot() && (pages.pages_of(job.context()) + reserved <= jobs.cache.available_pages() || there == 0);
     std::optional<KvCache::Start> started;

@@ -175,18 +175,18 @@ JobId DecodeBatch::youngest() const {
   });
 }
 
-/// A job that has the pages of iteration `at` is counted from then on; one that has more, once it needs its next page,
-/// unless it finishes before.
+/// A job that has the pages of iteration `at` is counted from then on; one that has more, or whose window still fills,
+/// is looked at again when it needs its next page, unless it finishes before.
 void DecodeBatch::count_pages(JobId id, std::int64_t at) {
   Job& job = (*jobs_)[id];
   const std::int64_t held = cache_->held_pages(job.sequence);
-  if (held <= cache_->page().pages_of(length_at(job, at))) {
+  const PageSize& page = cache_->page();
+  if (held <= page.pages_of(length_at(job, at)) && page.window_is_full(length_at(job, at))) {
     job.paged = true;
     demand_.add(page_offset(pattern_, job));
     return;
   }
-  const std::int64_t needed =
-      job.joined + pattern_.iterations(job.joined, cache_->page().tokens_of(held) + 1 - job.base);
+  const std::int64_t needed = job.joined + pattern_.iterations(job.joined, page.tokens_of(held) + 1 - job.base);
   const std::int64_t done = job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
   if (needed < done) page_needs_.push({needed, id, job.epoch});
 }
@@ -201,7 +201,9 @@ std::int64_t DecodeBatch::next_page_need() const {
 
 std::int64_t DecodeBatch::provided_for(std::int64_t iterations) const {
   if (empty()) return iterations;
-  const std::int64_t per_request = pattern_.tokens(state_->iteration, iterations) / cache_->page().tokens + 1;
+  const PageSize& page = cache_->page();
+  const std::int64_t blocks = pattern_.tokens(state_->iteration, iterations) / page.tokens + 1;
+  const std::int64_t per_request = page_needs_.empty() ? blocks : blocks * page.most_per_block();
   if (size() * per_request <= cache_->available_pages()) return iterations;
   return std::min(iterations, next_page_need() - state_->iteration);
 }

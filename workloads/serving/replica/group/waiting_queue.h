@@ -38,6 +38,17 @@ class WaitingQueue {
     if (rules_ != nullptr)
       lanes_[request_class].service += static_cast<double>(tokens) / rules_->of[request_class].weight;
   }
+  /// Of those of the lowest priority that waits, if it is lower than that, the last one; invalid: none is.
+  JobId last_below(int priority) const {
+    JobId out;
+    if (rules_ == nullptr) return out;
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      if (lanes_[i].jobs.empty() || rules_->of[i].priority >= priority) continue;
+      priority = rules_->of[i].priority;
+      out = *(lanes_[i].jobs.end() - 1);
+    }
+    return out;
+  }
   template <class Predicate>
   void erase_if(Predicate predicate) {
     for (Lane& lane : lanes_) size_ -= static_cast<std::int64_t>(lane.jobs.erase_if(predicate));
