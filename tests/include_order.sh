@@ -6,7 +6,8 @@ rooms=(
   sim/base sim/jobs sim
   hwmodels/chips hwmodels/kernels hwmodels/fabric hwmodels/calibration
   workloads/model workloads/software workloads/schedules workloads/collectives
-  workloads/training workloads/chakra
+  workloads/training workloads/training/memory workloads/training/prices workloads/training/passes workloads/training/step
+  workloads/training/estimate workloads/chakra
   workloads/serving/base workloads/serving/cache workloads/serving/traffic workloads/serving/metrics workloads/serving workloads/serving/session
   workloads/rl
   scenarios/proto scenarios/read/text scenarios/read/fields scenarios/read/calibrations scenarios/read/libraries

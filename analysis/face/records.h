@@ -6,7 +6,7 @@
 #include "flopcast/report.h"
 #include "sim/timeline.h"
 #include "workloads/serving/metrics/metrics.h"
-#include "workloads/training/training_step.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast {
 

@@ -8,7 +8,7 @@
 #include "analysis/render/chart/chart.h"
 #include "analysis/render/chart/page.h"
 #include "analysis/runs/metrics.h"
-#include "workloads/training/memory.h"
+#include "workloads/training/memory/memory.h"
 
 namespace flopcast {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "workloads/training/training_step.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast::testing {
 

@@ -12,7 +12,7 @@
 #include "analysis/runs/training/timeline/step_metrics.h"
 #include "tests/analysis/environment.h"
 #include "tests/catch.h"
-#include "workloads/training/steady_state.h"
+#include "workloads/training/step/steady_state.h"
 
 using namespace flopcast;
 

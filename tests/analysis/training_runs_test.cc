@@ -15,7 +15,7 @@
 #include "tests/catch.h"
 #include "tests/libraries.h"
 #include "tests/paths.h"
-#include "workloads/training/phases.h"
+#include "workloads/training/prices/phases.h"
 
 using namespace flopcast;
 

@@ -1,5 +1,5 @@
 // Does the memory of a rank add up, and does a plan that does not fit get advice that helps?
-#include "workloads/training/memory.h"
+#include "workloads/training/memory/memory.h"
 
 #include "tests/catch.h"
 #include "tests/workloads/example_config.h"

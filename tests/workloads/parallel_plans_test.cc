@@ -2,9 +2,9 @@
 // others.
 #include "tests/catch.h"
 #include "tests/workloads/example_config.h"
-#include "workloads/training/exchange_times.h"
+#include "workloads/training/prices/exchange_times.h"
+#include "workloads/training/prices/step_layout.h"
 #include "workloads/training/stages.h"
-#include "workloads/training/step_layout.h"
 
 using namespace flopcast;
 

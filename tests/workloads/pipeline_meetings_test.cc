@@ -1,5 +1,5 @@
 // Do ranks that stop for messages always get on, and what does stopping cost?
-#include "workloads/training/pipeline_meetings.h"
+#include "workloads/training/passes/pipeline_meetings.h"
 
 #include <algorithm>
 #include <limits>

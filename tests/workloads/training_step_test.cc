@@ -1,5 +1,5 @@
 // Does a training step obey the laws that hold for any cluster, plan and schedule?
-#include "workloads/training/training_step.h"
+#include "workloads/training/step/training_step.h"
 
 #include <array>
 #include <map>
@@ -11,8 +11,8 @@
 #include "sim/replay.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
-#include "workloads/training/exchange_times.h"
-#include "workloads/training/step_prices.h"
+#include "workloads/training/prices/exchange_times.h"
+#include "workloads/training/prices/step_prices.h"
 
 using namespace flopcast;
 

@@ -12,7 +12,7 @@
 #include "workloads/chakra/ports.h"
 #include "workloads/chakra/trace.h"
 #include "workloads/chakra/wire.h"
-#include "workloads/training/end_of_step.h"
+#include "workloads/training/passes/end_of_step.h"
 
 namespace flopcast {
 namespace {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "hwmodels/fabric/topology.h"
-#include "workloads/training/shard_traffic.h"
-#include "workloads/training/step_layout.h"
-#include "workloads/training/training_step.h"
+#include "workloads/training/passes/shard_traffic.h"
+#include "workloads/training/prices/step_layout.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast {
 

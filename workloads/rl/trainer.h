@@ -9,7 +9,7 @@
 #include "hwmodels/kernels/kernels.h"
 #include "sim/replay.h"
 #include "workloads/rl/packing.h"
-#include "workloads/training/training_step.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast {
 

@@ -28,7 +28,7 @@ struct ShortenedSchedule {
 /// the end of a rank's stretch waits for a pass behind the end of another's, and the passes that are alike reach
 /// further back from it than a micro-batch stays in the pipeline. A step in which the times of these passes repeat up
 /// to the stretch, and of all that runs beside it, therefore goes on in the same way however often the stretch comes
-/// (training/steady_state.h). Nothing when the schedule is not that long, or does not repeat.
+/// (training/step/steady_state.h). Nothing when the schedule is not that long, or does not repeat.
 /// @pre row.check(request) found nothing.
 std::optional<ShortenedSchedule> shorten(const ScheduleRow& row, const ScheduleRequest& request, int at_least);
 

@@ -17,7 +17,7 @@
 #include "workloads/collectives/collectives.h"
 #include "workloads/collectives/expert_collective.h"
 #include "workloads/schedules/schedule_timing.h"
-#include "workloads/training/phases.h"
+#include "workloads/training/prices/phases.h"
 
 namespace flopcast {
 namespace {

@@ -18,7 +18,7 @@
 #include "hwmodels/kernels/kernel_formulas.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/training/open_fields.h"
-#include "workloads/training/steady_state.h"
+#include "workloads/training/step/steady_state.h"
 
 namespace flopcast {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "analysis/render/text/format.h"
-#include "workloads/training/step_layout.h"
+#include "workloads/training/prices/step_layout.h"
 
 namespace flopcast {
 namespace {

@@ -14,8 +14,8 @@
 #include "analysis/render/text/csv.h"
 #include "analysis/runs/training/timeline/critical_path.h"
 #include "workloads/software/software.h"
-#include "workloads/training/memory.h"
-#include "workloads/training/training_step.h"
+#include "workloads/training/memory/memory.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "sim/base/units.h"
-#include "workloads/training/memory_table.h"
+#include "workloads/training/memory/memory_table.h"
 
 namespace flopcast {
 

@@ -5,8 +5,8 @@
 #include <limits>
 #include <set>
 
-#include "workloads/training/expert_groups.h"
-#include "workloads/training/pass_emitter.h"
+#include "workloads/training/passes/expert_groups.h"
+#include "workloads/training/passes/pass_emitter.h"
 
 namespace flopcast {
 

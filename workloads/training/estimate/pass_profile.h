@@ -12,12 +12,12 @@
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/fabric/topology.h"
 #include "workloads/schedules/schedule.h"
-#include "workloads/training/exchange_times.h"
-#include "workloads/training/pass_emitter.h"
-#include "workloads/training/rank_program.h"
-#include "workloads/training/shard_traffic.h"
-#include "workloads/training/step_choices.h"
-#include "workloads/training/step_prices.h"
+#include "workloads/training/passes/pass_emitter.h"
+#include "workloads/training/passes/rank_program.h"
+#include "workloads/training/passes/shard_traffic.h"
+#include "workloads/training/prices/exchange_times.h"
+#include "workloads/training/prices/step_choices.h"
+#include "workloads/training/prices/step_prices.h"
 #include "workloads/training/training.h"
 
 namespace flopcast {

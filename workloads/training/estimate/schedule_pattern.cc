@@ -4,7 +4,7 @@
 #include <cassert>
 #include <numeric>
 
-#include "workloads/training/pipeline_meetings.h"
+#include "workloads/training/passes/pipeline_meetings.h"
 
 namespace flopcast {
 

@@ -7,8 +7,8 @@
 #include <numeric>
 #include <utility>
 
-#include "workloads/training/end_of_step.h"
 #include "workloads/training/estimate/estimator_parts.h"
+#include "workloads/training/passes/end_of_step.h"
 
 namespace flopcast {
 

@@ -23,7 +23,7 @@
 #include "workloads/training/estimate/pass_profile.h"
 #include "workloads/training/estimate/plan_choice.h"
 #include "workloads/training/estimate/schedule_pattern.h"
-#include "workloads/training/memory_terms.h"
+#include "workloads/training/memory/memory_terms.h"
 
 namespace flopcast {
 

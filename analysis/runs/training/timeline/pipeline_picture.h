@@ -6,7 +6,7 @@
 
 #include "analysis/render/chart/chart.h"
 #include "sim/timeline.h"
-#include "workloads/training/training_step.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast {
 

@@ -3,7 +3,7 @@
 #include <span>
 #include <string>
 
-#include "workloads/training/training_step.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast {
 

@@ -5,7 +5,7 @@
 
 #include "analysis/render/chart/timeline_view.h"
 #include "sim/timeline.h"
-#include "workloads/training/training_step.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast {
 

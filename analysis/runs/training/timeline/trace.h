@@ -15,7 +15,7 @@
 #include "analysis/runs/training/timeline/link_use.h"
 #include "analysis/runs/training/timeline/trace_arrows.h"
 #include "sim/timeline.h"
-#include "workloads/training/training_step.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "workloads/training/training_step.h"
+#include "workloads/training/step/training_step.h"
 
 namespace flopcast {
 namespace {

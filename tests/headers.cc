@@ -1,0 +1,1 @@
+// Somebody has to own the precompiled header.

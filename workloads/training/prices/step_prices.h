@@ -1,0 +1,97 @@
+// Durations of everything a rank computes in one pass, priced once per step and looked up ever after.
+#pragma once
+#include <array>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "workloads/training/prices/exchange_times.h"
+#include "workloads/training/prices/phases.h"
+#include "workloads/training/prices/step_layout.h"
+#include "workloads/training/stages.h"
+
+namespace flopcast {
+
+/// A duration and how much of it rests on what.
+struct Price {
+  Seconds time;      ///< of compute
+  Seconds nominal;   ///< the same on a GPU of nominal speed
+  Seconds exchange;  ///< communication inside the tensor or context parallel group that compute does not hide
+  std::array<Seconds, 3> by_evidence;            ///< indexed by Evidence
+  std::array<Seconds, kPriceSources> by_source;  ///< indexed by PriceSource; sums to `time`
+  std::vector<PhaseExchange> exchanges;          ///< what `exchange` is the sum of
+};
+
+/// Whether communication kernels run beside compute (and hold their SMs) while a phase runs.
+enum class SmShare { all, beside_communication };
+
+class StepPrices {
+ public:
+  /// @param rank_loads relative expert load per expert-parallel rank.
+  /// @param exchanges what communication inside tensor and context parallel groups takes.
+  StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
+             std::span<const double> rank_loads);
+  /// With what was priced for other steps. @param kernels outlives the prices.
+  StepPrices(const TrainingConfig& config, KernelMemo& kernels, const ExchangeTimes& exchanges,
+             std::span<const double> rank_loads);
+  StepPrices(const StepPrices&) = delete;
+  StepPrices& operator=(const StepPrices&) = delete;
+
+  const Price& phase(Phase phase, bool moe, int expert_rank, SmShare share) const;
+  const Price& edge(EdgePhase phase, SmShare share) const;
+  /// A layer's mlp_forward that is done again.
+  const Price& mlp_again(bool moe, int expert_rank, SmShare share) const;
+  Price optimizer(double parameters) const;
+  Price copy(Bytes bytes) const;
+  /// A pipeline's message: what a GPU sends of it, and what putting it together takes behind it.
+  struct Message {
+    Bytes bytes;
+    Seconds gather;
+  };
+  Message message() const;
+  /// Price::exchange for a GPU in whose groups some ports are slow.
+  Seconds exchange(const Price& price, const ExchangeTimes::GroupSpeeds& speeds) const;
+  /// Tokens of a tensor-parallel group in one micro-batch.
+  std::int64_t tokens() const { return tokens_; }
+  /// Of them, those that one GPU keeps between layers (its share under sequence parallelism).
+  std::int64_t own_tokens() const { return own_tokens(config_); }
+  static std::int64_t own_tokens(const TrainingConfig& config);
+  /// Of them, those that one GPU sends to experts.
+  static std::int64_t sent_tokens(const TrainingConfig& config);
+  /// Cost of the things a stage may hold, forward and backward together, on the busiest expert rank: what "balanced"
+  /// balances.
+  LayerCosts layer_costs() const;
+
+ private:
+  static constexpr int kEdges = 8;
+  using Layer = std::array<Price, kPhases>;
+  using LayerPrices = std::array<Layer, 2>;  // [share][phase]
+  Price price(const PhaseCost& cost) const;
+  LayerPrices price_layer(bool moe, double load) const;
+  void wait_for_copies(Layer& layer, Phase at, bool moe, Seconds beside) const;
+  Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged) const;
+  const LayerPrices& moe(std::size_t expert_rank) const;
+
+  StepPrices(const TrainingConfig& config, std::unique_ptr<KernelMemo> kernels, const ExchangeTimes& exchanges,
+             std::span<const double> rank_loads);
+
+  const TrainingConfig& config_;
+  std::unique_ptr<KernelMemo> own_kernels_;  // null: somebody else's
+  KernelMemo& kernels_;
+  const ExchangeTimes& exchanges_;
+  std::int64_t tokens_;
+  double stretch_;             // of all compute: the slowest GPU sets the pace
+  std::size_t hottest_;        // expert rank that the others of its group wait for
+  std::array<int, 2> sms_{};   // [share]
+  double clock_ = 1;           // over the kernel model's own
+  std::vector<double> loads_;  // [expert rank]
+  LayerPrices dense_;
+  std::array<Price, 2> dense_again_;  // [share]: mlp_again; none: as the first time
+  /// [expert rank], priced when first asked for: a folded step has one of them.
+  mutable std::vector<const LayerPrices*> moe_;
+  mutable std::deque<LayerPrices> moe_priced_;
+  std::array<std::array<Price, kEdges>, 2> edges_;  // [share][phase]
+};
+
+}  // namespace flopcast
