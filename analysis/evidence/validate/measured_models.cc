@@ -18,12 +18,12 @@
 namespace flopcast {
 namespace {
 
-struct CardFile {
+struct CardOfRows {
   const char* card;
   const char* node;
   const char* file;
 };
-constexpr CardFile kCardFiles[] = {{"H100", "hgx-h100", "hwmodels/data/measured_models_h100.csv"},
+constexpr CardOfRows kCardsOfRows[] = {{"H100", "hgx-h100", "hwmodels/data/measured_models_h100.csv"},
                                    {"H200", "hgx-h200", "hwmodels/data/measured_models_h200.csv"}};
 
 /// The models of hwmodels/calibration/measure/models/network.py.
@@ -77,7 +77,7 @@ std::optional<std::string> option_of(const std::string& list, std::string_view n
   return std::nullopt;
 }
 
-std::vector<MeasuredModel> rows_of_card(const CardFile& from, const CsvTable& table) {
+std::vector<MeasuredModel> rows_of_card(const CardOfRows& from, const CsvTable& table) {
   std::vector<MeasuredModel> rows;
   std::vector<Diagnostic> unknown;
   for (std::size_t i = 0; i < table.size(); ++i) {
@@ -264,7 +264,7 @@ std::string MeasuredModel::what() const {
 
 std::vector<MeasuredModel> read_measured_models(const Libraries& libraries) {
   std::vector<MeasuredModel> rows;
-  for (const CardFile& from : kCardFiles) {
+  for (const CardOfRows& from : kCardsOfRows) {
     const std::string file = required_file(libraries, from.file);
     std::vector<MeasuredModel> of_card = rows_of_card(from, parse_csv(read_text_file(file), file));
     rows.insert(rows.end(), of_card.begin(), of_card.end());
