@@ -337,3 +337,24 @@ TEST_CASE("plan refuses what cannot be asked", "[plan]") {
   options.open.allowed = {};
   CHECK(fault(options, "llama_3_1_70b_serving_8_h100").field == "training");
 }
+
+TEST_CASE("plans are compared draw by draw: what both share is off by the same for both", "[plan]") {
+  PlanOptions options;
+  options.open.open = {"plan.tensor", "plan.data"};
+  options.replays = 4;
+  const PlanStudy study = plan_study("h100_llama_3_1_8b_bf16_16", testing::environment(), {}, options);
+  REQUIRE(study.plans.size() > 1);
+  const ReplayedPlan& best = study.plans.front();
+  CHECK(best.range.p5 < best.step.value());
+  CHECK(best.range.p95 > best.step.value());
+  CHECK(slower_share(best, best) == 0);
+  for (std::size_t i = 1; i < study.plans.size(); ++i) {
+    const ReplayedPlan& plan = study.plans[i];
+    CAPTURE(i, best.step.value(), plan.step.value());
+    // Ranges that overlap leave no doubt where what makes them wide is common to both.
+    if (plan.step > 1.5 * best.step) CHECK(slower_share(plan, best) > 0.95);
+    if (plan.step > best.step) CHECK(slower_share(plan, best) > 0.4);
+    CHECK(slower_share(plan, best) + slower_share(best, plan) <= 1);
+  }
+  CHECK_THAT(to_text(study, TextStyle(false)), ContainsSubstring("of the draws"));
+}

@@ -147,15 +147,7 @@ std::vector<double> drawn_sums(const std::vector<Part>& parts, double clock_sd, 
       sum *= factors[static_cast<std::size_t>(choices[i].uniform() * static_cast<double>(factors.size()))];
     }
   }
-  std::sort(sums.begin(), sums.end());
   return sums;
-}
-
-FigureRange quantiles(const std::vector<double>& sorted) {
-  const auto at = [&](double p) {
-    return sorted[static_cast<std::size_t>(p * static_cast<double>(sorted.size() - 1))];
-  };
-  return {at(0.05), at(0.5), at(0.95)};
 }
 
 /// Shares of variance, largest first; what adds nothing is left out.
@@ -246,9 +238,8 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
                     whole, std::pow(whole * step, 2),
                     unseen ? errors.of("software").source : "workloads/data/software"});
   for (const StepOrigins::Open& open : origins.open) inputs.push_back(input_of(open, open.factors, step));
-  const std::vector<double> sums =
-      drawn_sums(parts, clock.log_sd, whole, origins.open, &StepOrigins::Open::factors, kSeed);
-  range.step_s = quantiles(sums);
+  range.drawn_s = drawn_sums(parts, clock.log_sd, whole, origins.open, &StepOrigins::Open::factors, kSeed);
+  range.step_s = quantiles(range.drawn_s);
   range.log_error = std::log(range.step_s.p95 / range.step_s.p5) / (2 * normal_quantile(0.95));
   range.inputs = ranked(std::move(inputs));
 
@@ -266,6 +257,14 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   range.memory_bytes = quantiles(drawn_sums(held, 0, as_a_whole, origins.open, &StepOrigins::Open::memory, kSeed + 1));
   range.memory_inputs = ranked(std::move(of_memory));
   return range;
+}
+
+FigureRange quantiles(std::vector<double> sorted) {
+  std::sort(sorted.begin(), sorted.end());
+  const auto at = [&](double p) {
+    return sorted[static_cast<std::size_t>(p * static_cast<double>(sorted.size() - 1))];
+  };
+  return {at(0.05), at(0.5), at(0.95)};
 }
 
 FigureRange log_normal_range(double predicted, double log_error) {

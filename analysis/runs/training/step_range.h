@@ -64,6 +64,9 @@ struct StepRange {
   std::vector<RangeInput> memory_inputs;  ///< of the memory
   int draws = 0;
   std::uint64_t seed = 0;
+  /// The step in each draw, s. Draws have numbers: those of two steps are of one world, in which a kind of kernel or of
+  /// link is off by the same for both.
+  std::vector<double> drawn_s;
 };
 
 /// What a step was made of.
@@ -86,6 +89,8 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors);
 /// What a profile adds: its own error for such runs as that was read off, else what lies between profiles.
 double software_error(const SoftwareProfile& software, bool experts, bool adapters, const StepErrors& errors);
 
+/// Of draws, in any order.
+FigureRange quantiles(std::vector<double> draws);
 /// Quantiles of a figure whose logarithm is normally distributed round a prediction.
 FigureRange log_normal_range(double predicted, double log_error);
 /// The same with the error's mean too.

@@ -41,9 +41,17 @@ std::string step_of(const PlanStudy& study, const ReplayedPlan& plan) {
   return slower > 0 ? format_error(slower) : "";
 }
 
+/// "slower than 1 in 83 % of the draws"; nothing for the best.
+std::string how_sure(const PlanStudy& study, const ReplayedPlan& plan) {
+  const ReplayedPlan& best = study.plans.front();
+  if (plan.drawn.empty() || plan.screened.choice == best.screened.choice) return "";
+  return fmt::format("; slower than 1 in {} of the draws", format_percent(slower_share(plan, best), 0));
+}
+
 void add_row(TextTable& table, const PlanStudy& study, const std::string& rank, const ReplayedPlan& plan) {
   table.row({rank, format_time(plan.step), step_of(study, plan), format_bytes(plan.memory),
-             format_percent(plan.mfu_causal), differs(study, plan) + "  [" + held_back(plan.parts) + "]"});
+             format_percent(plan.mfu_causal),
+             differs(study, plan) + "  [" + held_back(plan.parts) + "]" + how_sure(study, plan)});
 }
 
 report::RankedPlan to_message(const PlanStudy& study, const ReplayedPlan& plan, std::uint64_t rank) {
@@ -63,6 +71,13 @@ report::RankedPlan to_message(const PlanStudy& study, const ReplayedPlan& plan, 
   message.set_screened_step_s(plan.screened.estimate.step.value());
   message.set_memory_bytes(plan.memory.value());
   message.set_slower_by(plan.step / best.step - 1);
+  if (!plan.drawn.empty()) {
+    report::Quantiles& range = *message.mutable_step_range_s();
+    range.set_p5(plan.range.p5);
+    range.set_p50(plan.range.p50);
+    range.set_p95(plan.range.p95);
+    message.set_slower_in_draws(plan.screened.choice == best.screened.choice ? 0 : slower_share(plan, best));
+  }
   message.set_tokens_per_day(plan.tokens_per_day);
   message.set_mfu_causal(plan.mfu_causal);
   message.set_days(plan.days);
@@ -141,7 +156,13 @@ std::string own_text(const PlanStudy& study) {
       s.rank_is_exact
           ? fmt::format("rank {} of those priced", format_integer(static_cast<double>(s.rank)))
           : fmt::format("behind {} or more of those priced", format_integer(static_cast<double>(s.rank - 1)));
-  return fmt::format("The scenario's own plan {}: {}, {}.{}", standing, format_time(study.own->step), rank,
+  const bool unsure = slower > 0 && !study.own->drawn.empty();
+  const std::string sure =
+      unsure ? fmt::format(" It is slower in {} of {} draws of what kernels, links and software may be off by.",
+                           format_percent(slower_share(*study.own, study.plans.front()), 0),
+                           format_integer(static_cast<double>(study.own->drawn.size())))
+             : "";
+  return fmt::format("The scenario's own plan {}: {}, {}.{}{}", standing, format_time(study.own->step), rank, sure,
                      why_slower(study));
 }
 
@@ -163,6 +184,9 @@ std::string answer_text(const PlanStudy& study) {
   std::string text = fmt::format("{} on {} GPUs ({}): the best plan takes {} a step, {} MFU (causal)", study.base.title,
                                  study.space.gpus, study.base.cluster.node.gpu.name, format_time(best.step),
                                  format_percent(best.mfu_causal));
+  if (!best.drawn.empty())
+    text += fmt::format(" (in 90 % of the cases {} to {} a step)", format_time(Seconds(best.range.p5)),
+                        format_time(Seconds(best.range.p95)));
   if (best.days > 0) {
     text += fmt::format("; the run's tokens take {:.1f} days", best.days);
     if (best.usd > 0) text += fmt::format(" and {}", format_usd(Usd(best.usd)));
@@ -223,9 +247,9 @@ report::PlanStudy to_message(const PlanStudy& study) {
 }
 
 std::string to_csv(const PlanStudy& study) {
-  std::vector<std::string> header{"rank",         "step_s",     "screened_step_s", "slower_by",
-                                  "memory_bytes", "mfu_causal", "tokens_per_day",  "days",
-                                  "gpu_hours",    "cost_usd",   "holds_back"};
+  std::vector<std::string> header{"rank",       "step_s",          "screened_step_s", "slower_by",  "step_p5_s",
+                                  "step_p95_s", "slower_in_draws", "memory_bytes",    "mfu_causal", "tokens_per_day",
+                                  "days",       "gpu_hours",       "cost_usd",        "holds_back"};
   for (const PlanField& field : plan_fields()) header.emplace_back(field.path);
   std::string text = csv_line(header);
   const auto line = [&](const std::string& rank, const ReplayedPlan& plan) {
@@ -233,6 +257,9 @@ std::string to_csv(const PlanStudy& study) {
                                    shortest(plan.step.value()),
                                    shortest(plan.screened.estimate.step.value()),
                                    shortest(plan.step / study.plans.front().step - 1),
+                                   shortest(plan.range.p5),
+                                   shortest(plan.range.p95),
+                                   shortest(slower_share(plan, study.plans.front())),
                                    shortest(plan.memory.value()),
                                    shortest(plan.mfu_causal),
                                    shortest(plan.tokens_per_day),

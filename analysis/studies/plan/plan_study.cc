@@ -328,9 +328,11 @@ struct ReplayedFigures {
   double mfu_causal = 0, tokens_per_day = 0;
   std::optional<bool> accepted;
   std::vector<ReplayedCondition> conditions;
+  std::vector<double> drawn;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
+    field("drawn", &ReplayedFigures::drawn);
     field("step", &ReplayedFigures::step);
     field("memory", &ReplayedFigures::memory);
     field("mfu_causal", &ReplayedFigures::mfu_causal);
@@ -398,13 +400,19 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
   options.allow_oom = true;
   options.project = asks_for_projection(where);
   options.power = environment.data().power(base.cluster.node.gpu.architecture);
+  options.errors = environment.data().step_errors();
   const auto job = [&](std::size_t i) {
     const ScreenedPlan& plan = plans[i];
     const TrainingReport report = run_training(with_plan(base, plan.choice, space), options);
     const std::vector<Metric> found = metrics(report);
     const NameLookup of_both = in_turn(metric_lookup(found), screened_lookup(base, plan.choice, plan.estimate));
-    ReplayedFigures out{report.step_time,      report.fullest_memory().total(), report.mfu_causal,
-                        report.tokens_per_day, all_hold(where, of_both),        {}};
+    ReplayedFigures out{report.step_time,
+                        report.fullest_memory().total(),
+                        report.mfu_causal,
+                        report.tokens_per_day,
+                        all_hold(where, of_both),
+                        {},
+                        report.range ? report.range->drawn_s : std::vector<double>()};
     for (const MetricExpression& condition : where) {
       ReplayedCondition& condition_of_plan = out.conditions.emplace_back();
       condition_of_plan.holds = condition.holds(of_both);
@@ -434,6 +442,8 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
       plan.tokens_per_day = found.tokens_per_day;
       plan.accepted = found.accepted;
       plan.conditions = std::move(found.conditions);
+      plan.drawn = std::move(found.drawn);
+      if (!plan.drawn.empty()) plan.range = quantiles(plan.drawn);
       plan.fits = plan.memory <= base.cluster.node.gpu.hbm_usable();
       if (const double tokens = tokens_to_train(base); tokens > 0) {
         plan.days = tokens / plan.tokens_per_day;
@@ -445,6 +455,14 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
     }
   }
   return result;
+}
+
+double slower_share(const ReplayedPlan& plan, const ReplayedPlan& other) {
+  const std::size_t draws = std::min(plan.drawn.size(), other.drawn.size());
+  if (draws == 0) return plan.step > other.step ? 1 : 0;
+  std::size_t slower = 0;
+  for (std::size_t i = 0; i < draws; ++i) slower += plan.drawn[i] > other.drawn[i];
+  return static_cast<double>(slower) / static_cast<double>(draws);
 }
 
 std::string planned_title(const std::string& title, const std::string& found) {

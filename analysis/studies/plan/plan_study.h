@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "analysis/render/text/text_table.h"
+#include "analysis/runs/training/step_range.h"
 #include "analysis/studies/constraints.h"
 #include "analysis/studies/plan/plan_search.h"
 #include "flopcast/environment.h"
@@ -54,7 +55,12 @@ struct ReplayedPlan {
   double days = 0, gpu_hours = 0, usd = 0;    ///< for the tokens of the run, without interruptions; 0: no run, no price
   StepParts parts;                            ///< of the closed form
   std::vector<ReplayedCondition> conditions;  ///< in their order
+  FigureRange range;                          ///< of the step, s
+  std::vector<double> drawn;                  ///< StepRange::drawn_s
 };
+
+/// The share of the draws in which one plan is slower than another; what both share is off by the same for both.
+double slower_share(const ReplayedPlan& plan, const ReplayedPlan& other);
 
 /// What `--why` found.
 struct PlanAnswer {
