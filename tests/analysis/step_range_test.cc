@@ -62,6 +62,11 @@ TEST_CASE("what runs were published to lose is in the range of a run that says n
   const FigureRange none = losses("a,1,,,\n").over_predicted(1, 0.1), known = log_normal_range(1, 0.1);
   CHECK(none.p5 == Approx(known.p5));
   CHECK(none.p95 == Approx(known.p95));
+  const std::vector<double> all = losses("a,1,,,\n").quantiles(1, 0.1, 100);
+  REQUIRE(all.size() == 100);
+  CHECK(all[49] < 1);
+  CHECK(all[50] > 1);
+  CHECK(std::is_sorted(all.begin(), all.end()));
   CHECK_THROWS_AS(losses("a,1.2,,,\n"), InputError);
   CHECK_THROWS_AS(losses(""), InputError);
 

@@ -185,7 +185,10 @@ PricedWork work_of(const Projection& projection) {
   if (low + high + shorter + longer > 0) {
     const double given = projection.gpu_hours - projection.predicted_gpu_hours;
     out.range = HoursRange{given + projection.predicted_gpu_hours * std::exp(-std::hypot(low, shorter)),
-                           given + projection.predicted_gpu_hours * std::exp(std::hypot(high, longer))};
+                           given + projection.predicted_gpu_hours * std::exp(std::hypot(high, longer)),
+                           {}};
+    for (const double factor : projection.quantiles)
+      out.range->quantiles.push_back(given + projection.predicted_gpu_hours * factor);
   }
   return out;
 }

@@ -34,9 +34,11 @@ struct ServiceWork {
   std::string source;
 };
 
-/// GPU-hours that 90 % of the runs take, since failures fall at random.
+/// GPU-hours that 90 % of the runs take: failures fall at random, steps are known to some percent, and runs whose
+/// interruptions nobody stated lose what published ones lost.
 struct HoursRange {
   double p5 = 0, p95 = 0;
+  std::vector<double> quantiles;  ///< evenly spaced; empty: log-normal
 };
 
 /// What is to be priced. Both may be there, at least one is.

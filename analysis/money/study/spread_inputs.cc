@@ -31,7 +31,10 @@ class Spreads {
     }
     if (config.usual_spreads) {
       for (const UsualSpread& u : usual) add_usual(u, model);
-      if (range_) {
+      if (range_ && !range_->quantiles.empty()) {
+        add_unless_there("run.gpu_hours", {SpreadConfig::Kind::empirical, 0, 0, 0, range_->quantiles}, false,
+                         "errors of the step, and what published runs lost (analysis/data/run_losses.csv)");
+      } else if (range_) {
         add_unless_there("run.gpu_hours", {SpreadConfig::Kind::log_normal, range_->p5, range_->p95}, false,
                          "failures at random, replayed");
       }

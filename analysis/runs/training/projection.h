@@ -72,6 +72,7 @@ struct Projection {
   /// published runs lost. Nothing: not known.
   std::optional<FigureRange> spread;
   bool lost_as_published = false;  ///< the scenario does not say how the job is interrupted
+  std::vector<double> quantiles;   ///< of `spread`, evenly spaced, where it is no log-normal one
   double goodput = 1;              ///< steady time over elapsed time, predicted phases
   std::optional<JobLife> life;     ///< of the predicted phases, one after the other; closed form beside replays
   std::vector<std::string> notes;

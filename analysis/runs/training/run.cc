@@ -268,9 +268,12 @@ std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, const Time
 // How far off the hours of the whole run may be.
 void spread_hours(Projection& projection, const Scenario& scenario, double log_error, const RunOptions& options) {
   projection.lost_as_published = options.losses && !scenario.resilience.stated && projection.life;
-  projection.spread = projection.lost_as_published
-                          ? options.losses->over_predicted(projection.life->closed.effective(), log_error)
-                          : log_normal_range(1, log_error);
+  projection.spread = log_normal_range(1, log_error);
+  if (!projection.lost_as_published) return;
+  constexpr int kQuantiles = 100;
+  const double trained = projection.life->closed.effective();
+  projection.spread = options.losses->over_predicted(trained, log_error);
+  projection.quantiles = options.losses->quantiles(trained, log_error, kQuantiles);
 }
 
 ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {

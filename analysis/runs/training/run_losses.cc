@@ -29,23 +29,35 @@ RunLosses::RunLosses(const CsvTable& table) {
 
 // The logarithm is normal round as many means as there are runs: its distribution is their mean, its quantiles by
 // halving.
-FigureRange RunLosses::over_predicted(double trained, double log_error) const {
+double RunLosses::quantile(double trained, double log_error, double p) const {
+  constexpr double kFarthest = 9;  // standard deviations
   const double sd = std::max(log_error, 1e-9);
-  std::vector<double> means;
-  for (const RunLoss& loss : rows_) means.push_back(std::log(trained / loss.share));
-  const auto [least, most] = std::minmax_element(means.begin(), means.end());
-  const auto quantile = [&, low = *least, high = *most](double p) {
-    constexpr double kFarthest = 9;  // standard deviations
-    double below = low - kFarthest * sd, above = high + kFarthest * sd;
-    for (int i = 0; i < 200; ++i) {
-      const double middle = 0.5 * (below + above);
-      double sum = 0;
-      for (const double mean : means) sum += normal_distribution((middle - mean) / sd);
-      (sum / static_cast<double>(means.size()) < p ? below : above) = middle;
-    }
-    return std::exp(0.5 * (below + above));
-  };
-  return {quantile(0.05), quantile(0.5), quantile(0.95)};
+  const auto mean_of = [&](const RunLoss& loss) { return std::log(trained / loss.share); };
+  double below = mean_of(rows_.front()), above = below;
+  for (const RunLoss& loss : rows_) {
+    below = std::min(below, mean_of(loss));
+    above = std::max(above, mean_of(loss));
+  }
+  below -= kFarthest * sd;
+  above += kFarthest * sd;
+  for (int i = 0; i < 200; ++i) {
+    const double middle = 0.5 * (below + above);
+    double sum = 0;
+    for (const RunLoss& loss : rows_) sum += normal_distribution((middle - mean_of(loss)) / sd);
+    (sum / static_cast<double>(rows_.size()) < p ? below : above) = middle;
+  }
+  return std::exp(0.5 * (below + above));
+}
+
+FigureRange RunLosses::over_predicted(double trained, double log_error) const {
+  const auto at = [&](double p) { return quantile(trained, log_error, p); };
+  return {at(0.05), at(0.5), at(0.95)};
+}
+
+std::vector<double> RunLosses::quantiles(double trained, double log_error, int count) const {
+  std::vector<double> out;
+  for (int i = 0; i < count; ++i) out.push_back(quantile(trained, log_error, (i + 0.5) / count));
+  return out;
 }
 
 }  // namespace flopcast

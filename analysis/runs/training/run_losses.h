@@ -27,8 +27,11 @@ class RunLosses {
   /// @param trained share of the predicted time that the job trains
   /// @param log_error standard deviation of the logarithm of the step's time
   FigureRange over_predicted(double trained, double log_error) const;
+  /// Quantiles of the same, evenly spaced, first to last.
+  std::vector<double> quantiles(double trained, double log_error, int count) const;
 
  private:
+  double quantile(double trained, double log_error, double p) const;
   std::vector<RunLoss> rows_;
 };
 
