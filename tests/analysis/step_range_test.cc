@@ -229,3 +229,11 @@ TEST_CASE("the range of the step goes into days, GPU-hours and money") {
   CHECK(work.range->p5 < 2.788e6);
   CHECK(work.range->p95 > 2.788e6);
 }
+
+TEST_CASE("a range does not depend on whether every GPU was replayed") {
+  const TrainingReport folded = report_of(kSmall), unfolded = report_of(kSmall, {"training.unfolded=true"});
+  REQUIRE(folded.run.folded);
+  REQUIRE_FALSE(unfolded.run.folded);
+  CHECK(unfolded.range->step_s.p5 == Approx(folded.range->step_s.p5));
+  CHECK(unfolded.range->step_s.p95 == Approx(folded.range->step_s.p95));
+}

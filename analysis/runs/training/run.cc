@@ -297,6 +297,23 @@ void run_step(const Scenario& scenario, const RunOptions& options, TrainingRepor
   });  // an unfolded graph is large: gone before the next one comes
 }
 
+// What the step is made of on its critical path, where every GPU was replayed: the path of the step folded, without
+// slow parts. A range must not depend on how the step was replayed. None: something else keeps it from being folded.
+std::optional<CriticalPath> path_of_folded(const Scenario& scenario, const RunOptions& options) {
+  Scenario even = scenario;
+  even.cluster.slow_parts.clear();
+  TrainingConfig config = *scenario.training;
+  config.unfolded = false;
+  RunOptions quiet = options;
+  quiet.extra_sinks.clear();
+  TrainingReport folded;
+  with_enough_micro_batches(config, false, [&](StepExtent extent) {
+    const PreparedStep prepared = prepare_step(even, config, extent, asks(quiet));
+    return !prepared.step.folded || replay_step(config, prepared, quiet, folded);
+  });
+  return folded.path;
+}
+
 // Local updates: the step of one worker, which stands for all, and its share of the exchange between them.
 void run_worker(const Scenario& scenario, const RunOptions& options, TrainingReport& report) {
   const Scenario worker = worker_scenario(scenario);
@@ -413,7 +430,9 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
   if (options.errors) {
     StepOrigins origins;
     origins.step = report.step_time;
-    origins.path = report.path ? &*report.path : nullptr;
+    std::optional<CriticalPath> path = report.path;
+    if (!path && scenario.training->local.workers <= 1) path = path_of_folded(scenario, options);
+    origins.path = path ? &*path : nullptr;
     origins.sources = &report.sources;
     origins.replayed = report.run.replayed_gpus;
     origins.memory = &report.fullest_memory();

@@ -72,7 +72,7 @@ struct StepRange {
 /// What a step was made of.
 struct StepOrigins {
   Seconds step;
-  const CriticalPath* path = nullptr;    ///< null: of an unfolded step, whose busy time stands for it
+  const CriticalPath* path = nullptr;    ///< null: of a step that nothing folds, whose busy time stands for it
   const SourceShare* sources = nullptr;  ///< over `replayed` ranks
   std::size_t replayed = 1;
   const MemoryTable* memory = nullptr;
