@@ -92,6 +92,12 @@ TEST_CASE("on another cluster a written step is replayed as anybody's traces", "
                                                ContainsSubstring("flopcast chakra write --ranks all"));
   const ChakraReport slow = all.replayed(slower);
   CHECK(slow.time > all.time * 1.01);
+  const auto says = [](const ChakraReport& report) {
+    return std::any_of(report.notes.begin(), report.notes.end(),
+                       [](const std::string& note) { return note.find("of another cluster") != std::string::npos; });
+  };
+  CHECK(says(slow));
+  CHECK_FALSE(says(all.replayed(all.scenario.cluster)));
   // What it would take with communication priced anew is near what the step took.
   ClusterSpec same = all.scenario.cluster;
   CHECK(all.replayed(same, NodePricing::recorded).time.value() == Approx(all.time.value()).epsilon(0.05));

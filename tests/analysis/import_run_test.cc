@@ -96,6 +96,10 @@ TEST_CASE("what Megatron's rollouts hold and how its experts multiply is read", 
   const std::string experts = "--num-experts 8 --moe-router-topk 2 --expert-model-parallel-size 8 ";
   CHECK_FALSE(training(experts).grouped_experts);
   CHECK(training(experts + "--moe-grouped-gemm").grouped_experts);
+  // Six layers on two ranks are three each.
+  const std::string chunks = "--pipeline-model-parallel-size 2 --num-layers-per-virtual-pipeline-stage ";
+  CHECK(training(chunks + "1").plan.chunks == 3);
+  CHECK_THROWS_WITH(training(chunks + "2"), ContainsSubstring("a divisor of the 3 layers of a pipeline rank"));
 }
 
 TEST_CASE("under a pipeline torchtitan's parameters stay gathered", "[analysis][import]") {

@@ -151,6 +151,14 @@ ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, con
   report.run.sharing = options.sharing;
   report.run.solver = options.solver;
   report.notes = job.notes;
+  const auto of_another = [&](const RankTrace& trace) {
+    return !trace.cluster.empty() && trace.cluster != own.cluster;
+  };
+  if (prices.pricing != NodePricing::roofline && std::any_of(job.traces.begin(), job.traces.end(), of_another))
+    report.notes.emplace_back(
+        "the traces were written of another cluster: computing takes what it took there, only what is sent is of this "
+        "one "
+        "(write them anew for this cluster; --times roofline prices nodes that state FLOP and bytes)");
   report.notes.insert(report.notes.end(), result.graph.notes.begin(), result.graph.notes.end());
   constexpr std::size_t kLinks = 5;
   if (report.time > Seconds(0))

@@ -365,8 +365,12 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   t.data =
       replicas_of(s, job.gpus, run_product({t.tensor, t.pipeline, t.context}), s.find({"tensor-model-parallel-size"}));
   const int per_chunk = s.number({"num-layers-per-virtual-pipeline-stage"}, "plan.chunks", 0);
+  const int per_rank = t.pipeline > 0 ? shape.layers / t.pipeline : 0;
+  if (per_chunk > 0 && per_rank > 0 && per_rank % per_chunk != 0)
+    s.fault(s.find({"num-layers-per-virtual-pipeline-stage"}), fmt::format("{}", per_chunk),
+            fmt::format("a divisor of the {} layers of a pipeline rank", per_rank));
   t.chunks = s.degree({"num-virtual-stages-per-pipeline-rank", "virtual-pipeline-model-parallel-size"}, "plan.chunks",
-                      per_chunk > 0 && t.pipeline > 0 ? std::max(1, shape.layers / t.pipeline / per_chunk) : 1);
+                      per_chunk > 0 && per_rank > 0 ? std::max(1, per_rank / per_chunk) : 1);
   t.sequence_parallel = s.flag({"sequence-parallel"}, "plan.sequence_parallel", false);
   t.tensor_overlap = s.flag({"tp-comm-overlap", "ub-tp-comm-overlap"}, "plan.tensor_overlap", false);
   t.overlap_gradients = s.flag({"overlap-grad-reduce"}, "plan.overlap_gradients", false);
