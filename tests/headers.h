@@ -1,5 +1,5 @@
 // What nearly every test reads of others' headers, read once (tests/CMakeLists.txt). Tests name what they use all the
-// same: with other compilers there is no such file.
+// same: with other compilers, and in the dev preset, nothing is read beforehand.
 #pragma once
 #include <algorithm>
 #include <array>
