@@ -83,7 +83,8 @@ TEST_CASE("what counts a run, a server or a tariff twice is refused with what wo
   CHECK_THAT(refused(R"(name: "tests" on: "cloud")", R"(name: "run" on: "cloud")"),
              ContainsSubstring("one run's hours paid twice") && ContainsSubstring("a run once"));
   // The same hours on the same days under another name.
-  const std::string dated = R"(gpu_hours { likely: 300000 } from: "2023-02-01" until: "2023-09-01" source: "assumed" })";
+  const std::string dated =
+      R"(gpu_hours { likely: 300000 } from: "2023-02-01" until: "2023-09-01" source: "assumed" })";
   CHECK_THAT(refused(R"(gpu_hours { likely: 300000 } source: "assumed" })",
                      dated + R"( use { name: "run again" on: "own" kind: "final run" )" + dated),
              ContainsSubstring("has the same hours on the same days"));

@@ -56,7 +56,7 @@ EngineConfig engine_of(const PublishedServing& row, const Libraries& libraries) 
   if (row.kv == "fp8") engine.precision.kv = Precision::fp8;
   if (row.engine.starts_with("TensorRT-LLM")) {
     engine.kernels = KernelLibrary::tensorrt_llm;
-    engine.head_norm_kernels = 1;  // as workloads/data/serving/engines/trtllm-1.0.textproto
+    engine.head_norm_kernels = 1;                           // as workloads/data/serving/engines/trtllm-1.0.textproto
     engine.expert_transport = ExpertTransport::all_gather;  // on Hopper
   }
   return engine;

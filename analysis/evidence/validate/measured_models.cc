@@ -24,7 +24,7 @@ struct CardOfRows {
   const char* file;
 };
 constexpr CardOfRows kCardsOfRows[] = {{"H100", "hgx-h100", "hwmodels/data/measured_models_h100.csv"},
-                                   {"H200", "hgx-h200", "hwmodels/data/measured_models_h200.csv"}};
+                                       {"H200", "hgx-h200", "hwmodels/data/measured_models_h200.csv"}};
 
 /// The models of hwmodels/calibration/measure/models/network.py.
 struct KnownModel {
