@@ -267,35 +267,8 @@ class ServingLoader : private ServingPart {
           "speculation", fmt::format("{} drafts", e.speculation.depth),
           fmt::format("a model with MTP modules, which {} has none of; kind: \"eagle\" or \"lookup\" drafts otherwise",
                       model.name));
-    check_blocks(spec, path);
     if (e.cache_tokens > 0 && e.cache_memory > Bytes(0))
       fault(path + ".cache_tokens", fmt::format("{}", e.cache_tokens), "either cache_tokens or cache_memory");
-  }
-
-  /// vLLM and SGLang load no matrix of FP8 blocks of which a GPU would hold a part of a block: "output_size of gate's
-  /// and up's weight = 192 is not divisible by weight quantization block_n = 128" (vllm and sglang,
-  /// layers/quantization/ fp8.py, create_weights).
-  void check_blocks(const PoolSpec& spec, const std::string& path) {
-    constexpr int kBlock = 128;
-    const EngineConfig& e = spec.engine;
-    const ModelConfig& model = e.model;
-    const ServingPrecision& p = e.precision;
-    const bool refuses = e.name.starts_with("vllm-") || e.name.starts_with("sglang-");
-    if (!refuses || p.linear != Precision::fp8 || p.scaling != Scaling::blocks) return;
-    const auto refuse = [&](const char* what, int width, int gpus, const std::string& remedy) {
-      if (gpus <= 1 || width % gpus != 0 || width / gpus % kBlock == 0) return;
-      Diagnostic d = context_.places->fault(
-          context_.root + path + ".tensor",
-          fmt::format("{} of {} over {} GPUs, {} each", what, width, gpus, width / gpus),
-          fmt::format("a multiple of {} on each: {} loads no part of a block of FP8", kBlock, e.name));
-      faults_.push_back(with_remedy(std::move(d), remedy));
-    };
-    const bool packed = p.stored != WeightFormat::as_multiplied;
-    if (model.moe.experts > 0 && !packed && p.experts == WeightFormat::as_multiplied)
-      refuse("experts", model.moe.expert_width, e.plan.expert_slices(),
-             "experts spread over the GPUs (expert), or fewer in tensor");
-    if (model.dense_layers() > 0 && !packed && model.published_weights == PublishedWeights::fp8_blocks)
-      refuse("an FFN", model.ffn_width, e.plan.tensor, "fewer GPUs in tensor");
   }
 
   void check_gpu(const PoolSpec& spec, const std::string& path) {

@@ -89,6 +89,14 @@ TEST_CASE("replicas over several nodes are told their place on each of them", "[
   CHECK_THROWS_WITH(kubernetes_manifest(mpi, "chat"), ContainsSubstring("MPI"));
 }
 
+TEST_CASE("blocks of FP8 that an engine does not load are said, not refused", "[analysis][serving]") {
+  // Qwen3 235B: 1,536 over eight GPUs are 192, no whole blocks of 128; spread they are whole.
+  const std::string narrow = replaced(replaced(kDense, "llama-3.1-70b", "qwen3-235b-a22b"),
+                                      "count: 2 engine: \"vllm-0.12\" tensor: 4", "engine: \"vllm-0.12\" tensor: 8");
+  CHECK_THAT(to_text(commands(narrow)), ContainsSubstring("experts of 1536 over 8 GPUs, 192 each"));
+  CHECK_THAT(to_text(commands(replaced(narrow, "tensor: 8", "tensor: 8 expert: 8"))), !ContainsSubstring("192 each"));
+}
+
 TEST_CASE("the share of memory is the one that the engine takes", "[analysis][serving]") {
   const std::string trtllm = replaced(kDense, "vllm-0.12", "trtllm-1.0");
   CHECK_THAT(to_text(commands(replaced(trtllm, "max_batch: 128", "max_batch: 128 memory_share: 0.7"))),
@@ -139,7 +147,8 @@ TEST_CASE("what no flag carries is said", "[analysis][serving]") {
   const std::string int4 = to_text(commands(replaced(kDense, "weights: \"fp8\"", "weight_format: \"int4\"")));
   CHECK_THAT(int4, ContainsSubstring("one with weights in that format"));
   // Prompts take the normal kernels.
-  const std::string apart = to_text(commands(replaced(kSplit, "sglang-0.5.9", "vllm-0.12")));
+  const std::string apart =
+      to_text(commands(replaced(replaced(kSplit, "sglang-0.5.9", "vllm-0.12"), "sglang-0.5.9", "vllm-0.12")));
   CHECK_THAT(apart, ContainsSubstring("deepep_high_throughput") && ContainsSubstring("deepep_low_latency") &&
                         ContainsSubstring("a proxy that sends each request to one of either"));
 }

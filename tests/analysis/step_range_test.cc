@@ -237,3 +237,9 @@ TEST_CASE("a range does not depend on whether every GPU was replayed") {
   CHECK(unfolded.range->step_s.p5 == Approx(folded.range->step_s.p5));
   CHECK(unfolded.range->step_s.p95 == Approx(folded.range->step_s.p95));
 }
+
+TEST_CASE("a published run took no more memory than its GPUs have") {
+  const TrainingReport report = report_of("deepseek_v3_2048_h800");
+  CHECK(report.range->memory_bytes.p95 <= report.scenario.cluster.node.gpu.hbm_usable().value());
+  CHECK(report.range->memory_bytes.p5 < report.fullest_memory().total().value());
+}

@@ -35,6 +35,7 @@ LayerWork work_on(const ModelConfig& model) {
 /// What serving engines do differently that moves work between kernels.
 KernelHabits as_served() {
   KernelHabits habits;
+  habits.origin = KernelOrigin::engine;
   habits.fused_latent_down = true;
   habits.positions_write_cache = true;
   habits.router_kernels = 1;

@@ -9,6 +9,7 @@
 #include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "sim/replay.h"
+#include "workloads/serving/pricing/block_shapes.h"
 #include "workloads/serving/pricing/deployment.h"
 #include "workloads/serving/pricing/expert_pace.h"
 #include "workloads/serving/pricing/iteration.h"
@@ -298,6 +299,10 @@ void notes_of(ServingReport& report) {
   const ServingScenario& serving = report.serving();
   note_clients(report);
   note_step(report);
+  for (const PoolSpec& pool : serving.pools) {
+    if (std::string refused = refused_blocks(pool.engine); !refused.empty())
+      report.notes.push_back(refused + "; replayed as if it did");
+  }
   if (serving.warm_up > Seconds(0))
     report.notes.push_back(fmt::format("warm-up {}: left out of tokens per second, not of latencies and promises",
                                        format_time(serving.warm_up)));

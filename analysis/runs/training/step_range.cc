@@ -254,7 +254,9 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   const StepError& unknown = errors.of("memory_software");
   const double as_a_whole = software.memory_seen ? 0 : unknown.log_sd;
   if (as_a_whole > 0) of_memory.push_back(input_of(unknown, peak));
-  range.memory_bytes = quantiles(drawn_sums(held, 0, as_a_whole, origins.open, &StepOrigins::Open::memory, kSeed + 1));
+  std::vector<double> memory = drawn_sums(held, 0, as_a_whole, origins.open, &StepOrigins::Open::memory, kSeed + 1);
+  if (origins.ran_in_bytes > 0) std::erase_if(memory, [&](double drawn) { return drawn > origins.ran_in_bytes; });
+  range.memory_bytes = quantiles(std::move(memory));
   range.memory_inputs = ranked(std::move(of_memory));
   return range;
 }

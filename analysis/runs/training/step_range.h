@@ -78,6 +78,9 @@ struct StepOrigins {
   const MemoryTable* memory = nullptr;
   const SoftwareProfile* software = nullptr;
   bool experts = false, adapters = false;  ///< what it trains
+  /// Of a run that was published, and so did run: what a GPU offers. Draws of memory beyond it are none of that run. 0:
+  /// none.
+  double ran_in_bytes = 0;
   /// What nobody knows: time and memory of the step with each thing that it may be, over those of the step as stated.
   struct Open {
     std::string title;

@@ -35,7 +35,11 @@ double by_reserve(const EngineConfig& engine, const GpuSpec& gpu) {
   const SpeculationConfig& drafts = engine.speculation;
   if (drafts.depth > 0 && drafts.kind != DraftKind::lookup)
     reserved += (drafts.kind == DraftKind::model ? 6 : 2) * kGiB;
-  return std::max(0.0, std::round(1000 * (hbm - reserved) / hbm) / 1000);
+  // With dozens of attention groups this leaves nothing, and engines are started with a share that is stated (0.835 in
+  // the commands of SGLang's page on large-scale expert parallelism, 2025-05).
+  constexpr double kLeastThatStarts = 0.5;
+  const double share = std::round(1000 * (hbm - reserved) / hbm) / 1000;
+  return share < kLeastThatStarts ? engine.memory_share : share;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "scenarios/resolve/serving_scenario.h"
 #include "sim/base/diagnostic.h"
+#include "workloads/serving/pricing/block_shapes.h"
 #include "workloads/serving/pricing/replica_memory.h"
 
 namespace flopcast {
@@ -324,6 +325,7 @@ void name_the_rest(const PoolSpec& pool, const EngineWriter& writer, const State
   const auto none = [&](const char* field) {
     if (stated.has(field)) out.untold.push_back(fmt::format("{}: {} has no flag for it", field, writer.title));
   };
+  if (std::string refused = refused_blocks(e); !refused.empty()) out.untold.push_back(std::move(refused));
   for (const char* field : writer.without_flag) none(field);
   for (const char* field : kWithoutFlag) none(field);
   const PublishedWeights published = e.model.published_weights;
