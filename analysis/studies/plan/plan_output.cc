@@ -181,12 +181,13 @@ std::string held_back(const StepParts& parts) {
 
 std::string answer_text(const PlanStudy& study) {
   const ReplayedPlan& best = study.plans.front();
-  std::string text = fmt::format("{} on {} GPUs ({}): the best plan takes {} a step, {} MFU (causal)", study.base.title,
-                                 study.space.gpus, study.base.cluster.node.gpu.name, format_time(best.step),
-                                 format_percent(best.mfu_causal));
-  if (!best.drawn.empty())
-    text += fmt::format(" (in 90 % of the cases {} to {} a step)", format_time(Seconds(best.range.p5)),
-                        format_time(Seconds(best.range.p95)));
+  const std::string range = best.drawn.empty()
+                                ? ""
+                                : fmt::format(" ({} to {} in 90 % of the cases)", format_time(Seconds(best.range.p5)),
+                                              format_time(Seconds(best.range.p95)));
+  std::string text = fmt::format("{} on {} GPUs ({}): the best plan takes {} a step{}, {} MFU (causal)",
+                                 study.base.title, study.space.gpus, study.base.cluster.node.gpu.name,
+                                 format_time(best.step), range, format_percent(best.mfu_causal));
   if (best.days > 0) {
     text += fmt::format("; the run's tokens take {:.1f} days", best.days);
     if (best.usd > 0) text += fmt::format(" and {}", format_usd(Usd(best.usd)));
