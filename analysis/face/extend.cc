@@ -12,7 +12,7 @@
 #include "flopcast/errors.h"
 #include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/serving/policies.h"

@@ -10,7 +10,7 @@
 #include "analysis/runs/published.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/timeline/replayed_gpus.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "analysis/render/text/format.h"
 #include "analysis/runs/metric_table.h"
-#include "scenarios/resolve/rl_scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 namespace metric_text {

@@ -9,7 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "hwmodels/kernels/calibration.h"
-#include "scenarios/resolve/rl_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 
 namespace flopcast {
 

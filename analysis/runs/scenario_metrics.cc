@@ -3,8 +3,8 @@
 
 #include "analysis/runs/metric_table.h"
 #include "scenarios/resolve/change_work.h"
-#include "scenarios/resolve/rl_scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 namespace {

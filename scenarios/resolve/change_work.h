@@ -4,9 +4,9 @@
 #include <memory>
 #include <utility>
 
-#include "scenarios/resolve/rl_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "scenarios/resolve/scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 

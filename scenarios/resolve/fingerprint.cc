@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/resolve/rl_scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/fnv.h"
 
 namespace flopcast {

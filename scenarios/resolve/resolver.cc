@@ -16,10 +16,10 @@
 #include "scenarios/read/libraries/rl_framework.h"
 #include "scenarios/resolve/load_money.h"
 #include "scenarios/resolve/load_resilience.h"
-#include "scenarios/resolve/load_rl.h"
-#include "scenarios/resolve/load_serving.h"
 #include "scenarios/resolve/open_scenario.h"
 #include "scenarios/resolve/resolve_state.h"
+#include "scenarios/resolve/rl/load_rl.h"
+#include "scenarios/resolve/serving/load_serving.h"
 #include "sim/base/plain_text.h"
 
 namespace flopcast {

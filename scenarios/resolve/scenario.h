@@ -25,8 +25,8 @@ constexpr std::array<std::string_view, 4> enum_names(PublishedKind) {
 
 struct KernelCalibration;
 struct LinkCalibration;
-struct ServingScenario;  // scenarios/resolve/serving_scenario.h
-struct RlScenario;       // scenarios/resolve/rl_scenario.h
+struct ServingScenario;  // scenarios/resolve/serving/serving_scenario.h
+struct RlScenario;       // scenarios/resolve/rl/rl_scenario.h
 
 /// A part of a training run with its own batch and length. Predicted from replays, or given where nothing is known.
 struct TrainingPhase {

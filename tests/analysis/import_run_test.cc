@@ -8,7 +8,7 @@
 #include "analysis/runs/serving/exchange/launch_command.h"
 #include "analysis/runs/training/show/framework_settings.h"
 #include "flopcast/scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/diagnostic.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"

@@ -1,7 +1,7 @@
 // Is a deployment started as it was simulated, each flag from its field?
 #include "analysis/runs/serving/exchange/launch_command.h"
 
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/scenarios/fixture.h"
 #include "workloads/serving/pricing/replica_memory.h"

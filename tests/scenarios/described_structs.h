@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
-#include "scenarios/resolve/rl_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "scenarios/resolve/scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast::testing {
 

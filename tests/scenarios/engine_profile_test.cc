@@ -1,7 +1,7 @@
 // Does a named engine bring its habits along, may one of them be overridden, and is what it cannot do refused?
 #include <algorithm>
 
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {

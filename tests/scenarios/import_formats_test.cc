@@ -1,6 +1,6 @@
 // Do formats of weights, wrapped language models and the weights themselves arrive with a configuration?
 #include "scenarios/imports/import_model.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "tests/scenarios/fixture.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/engine.h"

@@ -1,6 +1,6 @@
 // Is a loop of reinforcement learning read as it stands, and is every slip met by a diagnostic that says where, what
 // and what instead?
-#include "scenarios/resolve/rl_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {

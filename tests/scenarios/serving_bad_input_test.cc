@@ -1,6 +1,6 @@
 // Is every kind of bad serving scenario, and of bad trace, met by diagnostics that say where, what and what
 // instead?
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {

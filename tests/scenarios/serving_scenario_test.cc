@@ -1,7 +1,7 @@
 // Does a serving scenario arrive as it was meant, and is what cannot work refused with all reasons at once?
 #include "tests/scenarios/fixture.h"
 
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast::test {
 namespace {

@@ -5,7 +5,7 @@
 #include "analysis/cli/line/command.h"
 #include "analysis/cli/terminal/standard_streams.h"
 #include "analysis/runs/serving/exchange/launch_command.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {

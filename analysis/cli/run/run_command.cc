@@ -27,7 +27,7 @@
 #include "analysis/runs/training/timeline/perfetto_trace.h"
 #include "analysis/runs/training/timeline/replayed_gpus.h"
 #include "analysis/runs/training/timeline/trace.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/atomic_file.h"
 
 namespace flopcast {

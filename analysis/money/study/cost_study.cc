@@ -11,7 +11,7 @@
 #include "scenarios/proto/money.pb.h"
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/fault_text.h"
 
 namespace flopcast {

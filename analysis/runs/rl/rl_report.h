@@ -9,7 +9,7 @@
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/training_report.h"
 #include "scenarios/proto/report.pb.h"
-#include "scenarios/resolve/rl_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "workloads/rl/loop_outcome.h"
 #include "workloads/rl/weight_sync.h"
 

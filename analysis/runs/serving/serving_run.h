@@ -9,7 +9,7 @@
 #include "analysis/runs/serving/load_state.h"
 #include "analysis/runs/serving/serving_spread.h"
 #include "analysis/runs/training/training_report.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/fields.h"
 #include "workloads/serving/metrics/metrics.h"
 #include "workloads/serving/pricing/replica_memory.h"

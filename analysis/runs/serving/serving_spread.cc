@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "analysis/render/text/csv.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 

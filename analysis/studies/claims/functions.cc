@@ -13,7 +13,7 @@
 #include "analysis/studies/compare/causes.h"
 #include "flopcast/scenario.h"
 #include "scenarios/read/text/text_file.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "workloads/model/model.h"
 #include "workloads/serving/cache/kv_bytes.h"
 

@@ -8,8 +8,8 @@
 
 #include "analysis/render/text/format.h"
 #include "analysis/studies/compare/replay_compared.h"
-#include "scenarios/resolve/rl_scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/fault_text.h"
 
 namespace flopcast {

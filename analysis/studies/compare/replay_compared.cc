@@ -7,8 +7,8 @@
 #include "analysis/render/text/format.h"
 #include "analysis/runs/notes.h"
 #include "scenarios/resolve/change_work.h"
-#include "scenarios/resolve/rl_scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/fault_text.h"
 #include "sim/jobs/packed.h"
 

@@ -11,7 +11,7 @@
 #include "analysis/studies/plan/plan_search.h"
 #include "analysis/studies/plan/serving_plan.h"
 #include "flopcast/environment.h"
-#include "scenarios/resolve/rl_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 
 namespace flopcast {
 

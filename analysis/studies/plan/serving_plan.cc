@@ -16,7 +16,7 @@
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/load_scenario.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/diagnostic.h"
 #include "sim/base/fault_text.h"
 #include "sim/jobs/packed.h"

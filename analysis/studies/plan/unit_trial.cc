@@ -7,7 +7,7 @@
 
 #include "analysis/runs/serving/saturation.h"
 #include "scenarios/resolve/change_work.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 namespace {

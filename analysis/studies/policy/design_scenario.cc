@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "scenarios/resolve/change_work.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 namespace {

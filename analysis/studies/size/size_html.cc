@@ -6,7 +6,7 @@
 #include "analysis/render/chart/page.h"
 #include "analysis/render/text/format.h"
 #include "analysis/studies/size/serving_size.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/pricing/block_shapes.h"
 #include "workloads/serving/pricing/replica_memory.h"

@@ -1,4 +1,4 @@
-#include "scenarios/resolve/load_rl.h"
+#include "scenarios/resolve/rl/load_rl.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,8 +12,8 @@
 #include "scenarios/read/fields/set_field.h"
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/libraries/library_entries.h"
-#include "scenarios/resolve/load_serving.h"
-#include "scenarios/resolve/rl_draft.h"
+#include "scenarios/resolve/rl/rl_draft.h"
+#include "scenarios/resolve/serving/load_serving.h"
 
 namespace flopcast {
 namespace {

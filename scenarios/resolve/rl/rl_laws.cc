@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/resolve/rl_draft.h"
+#include "scenarios/resolve/rl/rl_draft.h"
 #include "workloads/serving/pricing/replica_memory.h"
 
 namespace flopcast {

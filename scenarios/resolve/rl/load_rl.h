@@ -5,7 +5,7 @@
 
 #include "scenarios/read/libraries/libraries.h"
 #include "scenarios/read/text/text_file.h"
-#include "scenarios/resolve/rl_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 
 namespace flopcast {
 

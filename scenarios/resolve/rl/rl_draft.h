@@ -6,7 +6,7 @@
 
 #include "scenarios/proto/rl.pb.h"
 #include "scenarios/read/fields/section.h"
-#include "scenarios/resolve/load_rl.h"
+#include "scenarios/resolve/rl/load_rl.h"
 
 namespace flopcast {
 

@@ -5,7 +5,7 @@
 
 #include "scenarios/proto/serving.pb.h"
 #include "scenarios/read/libraries/library_entries.h"
-#include "scenarios/resolve/serving_part.h"
+#include "scenarios/resolve/serving/serving_part.h"
 
 namespace flopcast {
 

@@ -1,4 +1,4 @@
-#include "scenarios/resolve/load_serving.h"
+#include "scenarios/resolve/serving/load_serving.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,7 +9,7 @@
 #include "scenarios/read/fields/load_fields.h"
 #include "scenarios/read/libraries/engine_profile.h"
 #include "scenarios/read/text/quantity.h"
-#include "scenarios/resolve/serving_part.h"
+#include "scenarios/resolve/serving/serving_part.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/replica_memory.h"
 #include "workloads/serving/router.h"

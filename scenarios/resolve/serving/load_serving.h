@@ -8,7 +8,7 @@
 #include "hwmodels/fabric/cluster.h"
 #include "scenarios/read/libraries/libraries.h"
 #include "scenarios/read/text/text_file.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 

@@ -10,7 +10,7 @@
 
 #include "scenarios/proto/serving.pb.h"
 #include "scenarios/read/fields/section.h"
-#include "scenarios/resolve/load_serving.h"
+#include "scenarios/resolve/serving/load_serving.h"
 
 namespace flopcast {
 

@@ -10,7 +10,7 @@
 #include "scenarios/read/libraries/known_traces.h"
 #include "scenarios/read/text/file_rule.h"
 #include "scenarios/read/text/quantity.h"
-#include "scenarios/resolve/serving_part.h"
+#include "scenarios/resolve/serving/serving_part.h"
 #include "workloads/serving/traffic/clients.h"
 
 namespace flopcast {
