@@ -32,19 +32,17 @@ RunLosses::RunLosses(const CsvTable& table) {
 double RunLosses::quantile(double trained, double log_error, double p) const {
   constexpr double kFarthest = 9;  // standard deviations
   const double sd = std::max(log_error, 1e-9);
-  const auto mean_of = [&](const RunLoss& loss) { return std::log(trained / loss.share); };
-  double below = mean_of(rows_.front()), above = below;
-  for (const RunLoss& loss : rows_) {
-    below = std::min(below, mean_of(loss));
-    above = std::max(above, mean_of(loss));
-  }
-  below -= kFarthest * sd;
-  above += kFarthest * sd;
-  for (int i = 0; i < 200; ++i) {
+  std::vector<double> means;
+  for (const RunLoss& loss : rows_) means.push_back(std::log(trained / loss.share));
+  const auto [least, most] = std::minmax_element(means.begin(), means.end());
+  double below = *least - kFarthest * sd, above = *most + kFarthest * sd;
+  // Until no number is left between the two.
+  for (double last = 0; last != above - below;) {
+    last = above - below;
     const double middle = 0.5 * (below + above);
     double sum = 0;
-    for (const RunLoss& loss : rows_) sum += normal_distribution((middle - mean_of(loss)) / sd);
-    (sum / static_cast<double>(rows_.size()) < p ? below : above) = middle;
+    for (const double mean : means) sum += normal_distribution((middle - mean) / sd);
+    (sum / static_cast<double>(means.size()) < p ? below : above) = middle;
   }
   return std::exp(0.5 * (below + above));
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <functional>
 
 #include "sim/base/diagnostic.h"
 #include "sim/base/random.h"
@@ -255,7 +256,8 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   const double as_a_whole = software.memory_seen ? 0 : unknown.log_sd;
   if (as_a_whole > 0) of_memory.push_back(input_of(unknown, peak));
   std::vector<double> memory = drawn_sums(held, 0, as_a_whole, origins.open, &StepOrigins::Open::memory, kSeed + 1);
-  if (origins.ran_in_bytes > 0) std::erase_if(memory, [&](double drawn) { return drawn > origins.ran_in_bytes; });
+  const auto ran = [&](double drawn) { return drawn <= origins.ran_in_bytes; };
+  if (std::any_of(memory.begin(), memory.end(), ran)) std::erase_if(memory, std::not_fn(ran));
   range.memory_bytes = quantiles(std::move(memory));
   range.memory_inputs = ranked(std::move(of_memory));
   return range;
