@@ -99,6 +99,10 @@ TEST_CASE("A critic of another size takes its own time and memory, on the traine
   const RlReport same = ran({"rl.critic.model=" + policy}), own = ran({});
   CHECK(same.step.length == own.step.length);
   CHECK(same.states.critic == own.states.critic);
+  // An override leaves the policy its name: a critic of that name is the whole model all the same.
+  const RlReport half = ran({"model_override.layers=14", "rl.critic.model=" + policy});
+  CHECK(half.step.part(RlPart::critic_update) == own.step.part(RlPart::critic_update));
+  CHECK(half.step.part(RlPart::update) < 0.7 * own.step.part(RlPart::update));
   const RlReport small = ran({"rl.critic.model=mpt-350m"});
   CHECK(small.step.part(RlPart::critic_update) < 0.5 * own.step.part(RlPart::critic_update));
   CHECK(small.step.part(RlPart::values) < 0.5 * own.step.part(RlPart::values));

@@ -73,7 +73,7 @@ TrainerSetting RlMachine::setting(const ModelConfig& model, const MicroBatchShap
   }
   out.shape = shape;
   out.topology = trainer_topology_.get();
-  auto& kernels = kernels_[model.name];
+  auto& kernels = kernels_[number_of(model)];
   if (!kernels) kernels = std::make_unique<KernelModel>(training_kernels(scenario_, out.config));
   out.kernels = kernels.get();
   out.links = scenario_.links.get();
@@ -129,7 +129,7 @@ FrozenReads RlMachine::frozen_reads(const RlConfig& config, const MicroBatchShap
   out.replicas = config.frozen.gpus / config.frozen.replica_gpus();
   for (const ModelConfig* model : frozen_models(config)) {
     const auto [known, fresh] =
-        frozen_lines_.try_emplace(std::make_tuple(model->name, shape.sequence_length, shape.sequences));
+        frozen_lines_.try_emplace(std::make_tuple(number_of(*model), shape.sequence_length, shape.sequences));
     if (fresh) known->second = forward_line(frozen_setting(*model, shape), 2.0 * config.frozen.pipeline + 1);
     out.models.fixed += known->second.fixed;
     out.models.per_micro_batch += known->second.per_micro_batch;
@@ -141,7 +141,7 @@ const PassLine& RlMachine::line(const ModelConfig& model, bool update, const Mic
                                 double micro_batches) {
   const TrainerSetting of = setting(model, shape);
   const int about = std::min(static_cast<int>(micro_batches), 2 * of.config.plan.pipeline + 1);
-  const auto key = std::make_tuple(model.name, update, shape.sequence_length, shape.sequences, about);
+  const auto key = std::make_tuple(number_of(model), update, shape.sequence_length, shape.sequences, about);
   const auto found = lines_.find(key);
   if (found != lines_.end()) return found->second;
   return lines_[key] = update ? update_line(of, micro_batches) : forward_line(of, micro_batches);
@@ -181,6 +181,15 @@ TrainerPrices RlMachine::trainer_prices(const RlConfig& config) {
   return out;
 }
 
+std::size_t RlMachine::number_of(const ModelConfig& model) {
+  const auto known = std::find(models_.begin(), models_.end(), model);
+  if (known == models_.end()) {
+    models_.push_back(model);
+    return models_.size() - 1;
+  }
+  return static_cast<std::size_t>(known - models_.begin());
+}
+
 const ModelConfig& RlMachine::critic_model() const { return or_policy(rl().loop.critic_model, rl().update.model); }
 
 const ModelConfig& RlMachine::reference_model() const {
@@ -190,9 +199,10 @@ const ModelConfig& RlMachine::reference_model() const {
 bool RlMachine::critic_beside() const { return rl().loop.algorithm->critic && rl().loop.critic.gpus == 0; }
 
 const MemoryTable& RlMachine::update_memory_of(const ModelConfig& model) {
-  const auto known = update_memory_.find(model.name);
+  const std::size_t number = number_of(model);
+  const auto known = update_memory_.find(number);
   if (known != update_memory_.end()) return known->second;
-  return update_memory_.emplace(model.name, update_memory(setting(model, {}))).first->second;
+  return update_memory_.emplace(number, update_memory(setting(model, {}))).first->second;
 }
 
 Bytes RlMachine::held(const ModelConfig& model, const char* item) {
@@ -363,15 +373,13 @@ std::vector<PhaseMemory> RlMachine::memory() {
     if (critic_beside()) {
       const ModelConfig& critic = critic_model();
       models.push_back(&critic);
-      const auto kept = [&](bool offloaded, const char* item) {
-        return shared && offloaded ? Bytes(0) : held(critic, item);
-      };
       // A critic that is larger than the policy fills the GPU when its own turn comes.
       const bool larger = update_memory_of(critic).total() > update.table.total();
       if (larger) update.table = update_memory_of(critic);
       const std::string of = larger ? "policy's" : "critic's";
+      const ModelConfig& beside = larger ? policy : critic;
       const auto other = [&](bool offloaded, const char* item) {
-        return larger ? (shared && offloaded ? Bytes(0) : held(policy, item)) : kept(offloaded, item);
+        return shared && offloaded ? Bytes(0) : held(beside, item);
       };
       // Beside the model that is updated; its gradients are made anew.
       row(update, of + " parameters", other(config.handover.parameters, "parameters"), "");

@@ -58,6 +58,8 @@ class RlMachine {
   std::unique_ptr<ServingSession> session(std::uint64_t seed);
   Bytes held(const ModelConfig& model, const char* item);
   const MemoryTable& update_memory_of(const ModelConfig& model);
+  /// Its place in models_: an override leaves a model's name as it was, so names do not tell models apart.
+  std::size_t number_of(const ModelConfig& model);
   const ModelConfig& critic_model() const;
   const ModelConfig& reference_model() const;
   /// The critic is trained on the trainer's GPUs, after the policy.
@@ -67,12 +69,13 @@ class RlMachine {
   const Scenario& scenario_;
   ReplayOptions replay_;
   std::unique_ptr<Topology> trainer_topology_, frozen_topology_, critic_topology_;
-  std::map<std::tuple<std::string, std::int64_t, int>, PassLine> frozen_lines_;
-  std::map<std::string, std::unique_ptr<KernelModel>> kernels_;
+  std::map<std::tuple<std::size_t, std::int64_t, int>, PassLine> frozen_lines_;
+  std::map<std::size_t, std::unique_ptr<KernelModel>> kernels_;
   std::optional<BuiltPool> engine_;
-  std::map<std::tuple<std::string, bool, std::int64_t, int, int>, PassLine> lines_;
+  std::vector<ModelConfig> models_;  // whose prices and memory are known
+  std::map<std::tuple<std::size_t, bool, std::int64_t, int, int>, PassLine> lines_;
   std::optional<SyncCost> sync_;
-  std::map<std::string, MemoryTable> update_memory_;
+  std::map<std::size_t, MemoryTable> update_memory_;
 };
 
 }  // namespace flopcast
