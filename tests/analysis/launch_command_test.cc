@@ -84,6 +84,12 @@ TEST_CASE("replicas over several nodes are told their place on each of them", "[
                "engine: \"vllm-0.12\" tensor: 8 pipeline: 2");
   CHECK_THAT(to_text(commands(deep)), ContainsSubstring("--distributed-executor-backend ray") &&
                                           ContainsSubstring("ray start --head --port=6379"));
+  // 20 GPUs are five on each of four nodes: three nodes would have a remainder.
+  const LaunchCommand uneven =
+      commands(replaced(replaced(deep, "nodes: 2", "nodes: 4"), "tensor: 8 pipeline: 2", "tensor: 4 pipeline: 5"))
+          .front();
+  CHECK(uneven.nodes == 4);
+  CHECK(uneven.gpus == 20);
   const std::vector<LaunchCommand> mpi = commands(replaced(deep, "vllm-0.12", "trtllm-1.0"));
   CHECK_THAT(to_text(mpi), ContainsSubstring("mpirun -n 16 -N 8 --hostfile hosts trtllm-llmapi-launch trtllm-serve"));
   CHECK_THROWS_WITH(kubernetes_manifest(mpi, "chat"), ContainsSubstring("MPI"));

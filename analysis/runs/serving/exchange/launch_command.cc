@@ -41,10 +41,8 @@ struct Stated {
         std::ranges::any_of(classes, [&](const ClassRule& rule) { return rule.priority != classes.front().priority; });
   }
   bool has(const std::string& field) const {
-    return std::ranges::none_of(
-               scenario_.defaults_used,
-               [&](const std::string& setting) { return setting.starts_with(path_ + field + " ="); }) &&
-           !(field == "graph_sizes" && scenario_.serving->answer_pool().engine.graph_sizes.empty());
+    return std::ranges::none_of(scenario_.defaults_used,
+                                [&](const std::string& setting) { return setting.starts_with(path_ + field + " ="); });
   }
   bool priorities = false;  ///< streams differ in theirs
 
@@ -176,7 +174,7 @@ void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, co
   flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
   flags.when(quantised_by_engine(e), "--quantization fp8", "weights = fp8");
   flags.add(e.overlap_scheduling ? "--async-scheduling" : "--no-async-scheduling", "overlap_scheduling");
-  if (stated.has("graph_sizes") && e.cuda_graphs)
+  if (stated.has("graph_sizes") && !e.graph_sizes.empty() && e.cuda_graphs)
     flags.add("--cudagraph-capture-sizes " + sizes_of_graphs(e), "graph_sizes");
   flags.when(e.priority_preemption || stated.priorities, "--scheduling-policy priority",
              "priority of streams, which vLLM counts from 0 downwards");
@@ -231,7 +229,8 @@ void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
   flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
   flags.when(quantised_by_engine(e), "--quantization fp8", "weights = fp8");
   flags.when(!e.overlap_scheduling, "--disable-overlap-schedule", "overlap_scheduling = false");
-  if (stated.has("graph_sizes") && e.cuda_graphs) flags.add("--cuda-graph-bs " + sizes_of_graphs(e), "graph_sizes");
+  if (stated.has("graph_sizes") && !e.graph_sizes.empty() && e.cuda_graphs)
+    flags.add("--cuda-graph-bs " + sizes_of_graphs(e), "graph_sizes");
   if (stated.has("max_waiting")) flags.value("--max-queued-requests", e.scheduler.max_waiting, "max_waiting");
   flags.when(!e.cuda_graphs, "--disable-cuda-graph", "cuda_graphs = false");
   flags.when(!e.graph_padding, "--disable-cuda-graph-padding", "graph_padding = false");
@@ -429,6 +428,7 @@ std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::
     command.replicas = pool.replicas;
     command.gpus = pool.engine.plan.gpus();
     command.nodes = (command.gpus + scenario.cluster.node.gpus - 1) / scenario.cluster.node.gpus;
+    while (command.gpus % command.nodes != 0) ++command.nodes;  // as many GPUs on each
     const Stated stated{scenario, pool.name};
     writer->write(pool, scenario.cluster.node.gpu, model, stated, command);
     name_the_rest(pool, *writer, stated, command);
