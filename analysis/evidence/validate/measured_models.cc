@@ -201,7 +201,7 @@ class CardPrices {
     if (of.mode == "eager") {
       config.software.eager = true;
       config.software.fused_activation = false;
-      config.software.host_module = Seconds(31e-6);  // workloads/data/software/pytorch-fsdp-eager.textproto
+      config.software.host_module = libraries_.software("pytorch-fsdp-eager").host_module;
     }
     config.attention_kernel = attention_kernel_of(config.software, config.model);
     config.overheads = overheads_;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "analysis/evidence/validate/measured_models.h"
+#include "hwmodels/calibration/fit_memory.h"
 
 namespace flopcast {
 namespace {
@@ -12,14 +13,6 @@ namespace {
 constexpr const char* kFirstModels = "whole models on one H100, nothing fitted";
 constexpr const char* kAllModels = "whole models and layers on one GPU, nothing fitted";
 constexpr double kMedianBar = 0.05, kTailBar = 0.12;
-
-double error_quantile(std::vector<double> values, double part) {
-  std::sort(values.begin(), values.end());
-  const double at = part * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::size_t>(at);
-  const std::size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (at - std::floor(at)) * (values[above] - values[below]);
-}
 
 struct ModelSection {
   const char* section;
@@ -85,8 +78,8 @@ void summarise_models(std::vector<Check>& checks, const std::vector<MeasuredMode
         by_host > 0 ? fmt::format("; {} more were paced by the host", by_host) : "");
     checks.push_back(std::move(check));
   };
-  add("median |error|", error_quantile(off, 0.5), kMedianBar);
-  add("90th percentile", error_quantile(off, 0.9), kTailBar);
+  add("median |error|", percentile(off, 0.5), kMedianBar);
+  add("90th percentile", percentile(off, 0.9), kTailBar);
 }
 
 }  // namespace

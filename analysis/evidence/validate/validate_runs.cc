@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "analysis/render/text/format.h"
+#include "hwmodels/calibration/fit_memory.h"
 #include "scenarios/read/calibrations/calibration_file.h"
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
@@ -22,15 +23,6 @@ namespace {
 constexpr const char* kFitted = "training runs, overheads fitted on them";
 constexpr const char* kLeftOut = "training runs, their model left out of the fit";
 constexpr const char* kUnseen = "training runs, nothing fitted on them";
-
-double percentile(std::vector<double> values, double part) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const double at = part * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::size_t>(at);
-  const std::size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (at - std::floor(at)) * (values[above] - values[below]);
-}
 
 /// |error| in percent, against a bar; bar 0: none.
 Check summary(const char* group, std::string what, double error, double bar, std::string source) {

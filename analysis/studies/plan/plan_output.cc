@@ -44,7 +44,7 @@ std::string step_of(const PlanStudy& study, const ReplayedPlan& plan) {
 /// "slower than 1 in 83 % of the draws"; nothing for the best.
 std::string how_sure(const PlanStudy& study, const ReplayedPlan& plan) {
   const ReplayedPlan& best = study.plans.front();
-  if (plan.drawn.empty() || plan.screened.choice == best.screened.choice) return "";
+  if (plan.drawn.empty() || plan.step <= best.step) return "";
   return fmt::format("; slower than 1 in {} of the draws", format_percent(slower_share(plan, best), 0));
 }
 
@@ -76,7 +76,7 @@ report::RankedPlan to_message(const PlanStudy& study, const ReplayedPlan& plan, 
     range.set_p5(plan.range.p5);
     range.set_p50(plan.range.p50);
     range.set_p95(plan.range.p95);
-    message.set_slower_in_draws(plan.screened.choice == best.screened.choice ? 0 : slower_share(plan, best));
+    message.set_slower_in_draws(slower_share(plan, best));
   }
   message.set_tokens_per_day(plan.tokens_per_day);
   message.set_mfu_causal(plan.mfu_causal);

@@ -176,9 +176,9 @@ ChipDesign design_of(const ChipFigures& chip) {
 }
 
 ChipDesign most_of(const ChipFigures& gpu, const FrontierQuestion& question) {
-  const double by = question.headroom;
-  ChipDesign most{*gpu.tpp * by, question.largest_area_mm2, gpu.io->value() / 1e9 * by,
-                  gpu.memory_bandwidth->value() / 1e9 * by};
+  ChipDesign most = design_of(gpu);
+  for (double* figure : {&most.tpp, &most.io, &most.memory}) *figure *= question.headroom;
+  most.area = question.largest_area_mm2;
   for (const ChipFigures& chip : question.sold) {
     most.tpp = std::max(most.tpp, chip.tpp.value_or(0));
     if (chip.io) most.io = std::max(most.io, chip.io->value() / 1e9);
