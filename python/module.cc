@@ -152,6 +152,7 @@ flopcast::Report run(const ResolvedScenario& scenario, const Environment& enviro
   settings.keep_timeline = timeline;
   settings.timeline_gpus = std::move(timeline_gpus);
   settings.keep_requests = requests;
+  settings.threads = 0;
   settings.progress = Watcher(progress);
   const struct Counted {
     Counted() { ++running; }

@@ -11,6 +11,7 @@
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/timeline/replayed_gpus.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {
@@ -91,6 +92,7 @@ RunOptions run_options(const Scenario& scenario, const Environment& environment,
   options.solver = settings.solver;
   options.allow_oom = settings.allow_oom;
   options.project = settings.project;
+  options.threads = workers_or_cores(settings.threads);
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
   options.errors = environment.data().step_errors();
   options.losses = environment.data().run_losses();

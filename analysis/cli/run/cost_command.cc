@@ -122,7 +122,9 @@ PricedWork replayed_work(const Scenario& scenario, const std::string& promise, c
                    ""});
   }
   ProgressLine progress;
-  const RunOptions options = run_options(scenario, environment, command_settings(progress));
+  RunSettings settings = command_settings(progress);
+  settings.threads = 0;
+  const RunOptions options = run_options(scenario, environment, settings);
   const TrainingReport report = run_training(scenario, options);
   progress.clear();
   return work_of(*report.projection);

@@ -237,6 +237,7 @@ void run_scenario(const RunArguments& arguments) {
   set_engine(settings, arguments.engine);
   settings.allow_oom = arguments.allow_oom;
   settings.unfolded = arguments.unfolded;
+  settings.threads = 0;
   SideOutputs outputs(arguments, scenario.value(), progress);
   RunHooks hooks = outputs.hooks();
   std::optional<ResumeFile> resume;

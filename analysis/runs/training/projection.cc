@@ -201,4 +201,20 @@ Projection project(const Scenario& scenario, const ReplayedStep& replayed, const
   return Projector(scenario, replayed, timer).project();
 }
 
+std::vector<TrainingConfig> steps_to_project(const Scenario& scenario) {
+  std::vector<TrainingConfig> asked;
+  ReplayedStep any;
+  any.step_time = Seconds(scenario.training->micro_batches());
+  any.model_flops_utilisation = 0.5;
+  try {
+    project(scenario, any, [&](const TrainingConfig& config) {
+      asked.push_back(config);
+      return Seconds(config.micro_batches());
+    });
+  } catch (const InputError&) {
+    // The projection itself will say so.
+  }
+  return asked;
+}
+
 }  // namespace flopcast

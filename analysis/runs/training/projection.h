@@ -101,4 +101,7 @@ using StepTimer = std::function<Seconds(const TrainingConfig&)>;
 /// @param timer asked for further batches and plans, never for the step that was replayed already.
 Projection project(const Scenario& scenario, const ReplayedStep& replayed, const StepTimer& timer);
 
+/// The steps that a projection asks its timer for, in their order; some may come twice.
+std::vector<TrainingConfig> steps_to_project(const Scenario& scenario);
+
 }  // namespace flopcast

@@ -12,6 +12,7 @@
 #include "analysis/render/text/format.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/training/local_updates.h"
+#include "analysis/runs/training/steps_ahead.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/kernels/calibration.h"
@@ -176,19 +177,12 @@ void copy_facts(const TrainingStep& step, TrainingReport& report) {
   report.notes.insert(report.notes.end(), step.notes.begin(), step.notes.end());
 }
 
-struct TimedStep {
-  Seconds time;
-  Bytes memory;  // of the fullest GPU
-};
-
-// Replays the step of a configuration; notes gain what is to be said of it.
-TimedStep timed_step(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options,
-                     std::vector<std::string>& notes) {
+TimedStep timed_step(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options) {
   if (config.local.workers > 1) {
     Scenario all = scenario;
     all.training = config;
     const Scenario worker = worker_scenario(all);
-    TimedStep inner = timed_step(worker, *worker.training, options, notes);
+    TimedStep inner = timed_step(worker, *worker.training, options);
     inner.time += outer_exchange(all, inner.time).per_step;
     return inner;
   }
@@ -196,7 +190,7 @@ TimedStep timed_step(const Scenario& scenario, const TrainingConfig& config, con
   Seconds& time = timed.time;
   with_enough_micro_batches(config, false, [&](StepExtent extent) {
     const PreparedStep prepared = prepare_step(scenario, config, extent, asks(options));
-    check_memory(scenario, config, prepared.step, options.allow_oom, notes);
+    check_memory(scenario, config, prepared.step, options.allow_oom, timed.notes);
     const TrainingStep& step = prepared.step;
     timed.memory = fullest(step.memory).total();
     SpanSink spans(step.graph);
@@ -211,16 +205,40 @@ TimedStep timed_step(const Scenario& scenario, const TrainingConfig& config, con
   return timed;
 }
 
-// Steps of other batches and plans, asked for by the projection. Folded: they get unfolded where something
-// breaks the symmetry, and where nothing does, folded and unfolded agree.
-StepTimer further_steps(const Scenario& scenario, const RunOptions& options, Seconds step,
+// The step of another batch or plan, asked for by the projection. Folded: it gets unfolded where something breaks the
+// symmetry, and where nothing does, folded and unfolded agree.
+TimedStep further_step(const Scenario& scenario, TrainingConfig config, const RunOptions& options) {
+  config.unfolded = false;
+  return timed_step(scenario, config, options);
+}
+
+// Those that the projection will ask for are replayed beside the step itself, as far as there are threads.
+std::unique_ptr<StepsAhead> replay_ahead(const Scenario& scenario, const RunOptions& options) {
+  const auto replay = [&scenario, &options](const TrainingConfig& config, std::stop_token stop) {
+    RunOptions quiet = options;
+    quiet.stage = nullptr;
+    quiet.progress = [stop](std::uint64_t, std::uint64_t) { return !stop.stop_requested(); };
+    return further_step(scenario, config, quiet);
+  };
+  return std::make_unique<StepsAhead>(steps_to_project(scenario), replay, options.threads - 1);
+}
+
+// @param ahead may be null
+StepTimer further_steps(const Scenario& scenario, const RunOptions& options, StepsAhead* ahead, Seconds step,
                         std::vector<std::string>& notes) {
-  return [&scenario, &notes, options, step](TrainingConfig config) {
-    config.unfolded = false;
+  return [&scenario, &notes, &options, ahead, step](const TrainingConfig& config) {
     announce(options,
              fmt::format("the step takes {}; further: {} micro-batches of {} tokens", format_time(step),
                          config.micro_batches(), config.batch.micro_batch_sequences * config.batch.sequence_length));
-    return timed_step(scenario, config, options, notes).time;
+    const auto waiting = [&options] {
+      if (options.progress && !options.progress(0, 0)) throw Interrupted();
+    };
+    std::optional<TimedStep> timed;
+    if (ahead != nullptr) timed = ahead->take(config, waiting);
+    if (!timed) timed = further_step(scenario, config, options);
+    for (std::string& note : timed->notes)
+      if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(std::move(note));
+    return timed->time;
   };
 }
 
@@ -250,11 +268,10 @@ std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, const Time
     for (TrainingConfig& config : field->alternatives(*scenario.training)) {
       config.unfolded = false;
       announce(options, std::string(field->title));
-      std::vector<std::string> unused;
       RunOptions strict = options;
       strict.allow_oom = false;
       try {
-        const TimedStep other = timed_step(scenario, config, strict, unused);
+        const TimedStep other = timed_step(scenario, config, strict);
         open.factors.push_back(other.time / stated.time);
         open.memory.push_back(other.memory / stated.memory);
       } catch (const InputError&) {
@@ -284,12 +301,15 @@ ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
   return replayed;
 }
 
-void run_step(const Scenario& scenario, const RunOptions& options, TrainingReport& report) {
+// @param folds called when the step is known to be replayed on few GPUs; may be empty
+void run_step(const Scenario& scenario, const RunOptions& options, TrainingReport& report,
+              const std::function<void()>& folds = {}) {
   // Who looks at every operation gets every one.
   const bool whole = !options.extra_sinks.empty();
   with_enough_micro_batches(*scenario.training, whole, [&](StepExtent extent) {
     const PreparedStep prepared = prepare_step(scenario, *scenario.training, extent, asks(options));
     check_memory(scenario, *scenario.training, prepared.step, options.allow_oom, report.notes);
+    if (prepared.step.folded && folds) folds();
     if (!replay_step(*scenario.training, prepared, options, report)) return false;
     set_rates(report, prepared.step);
     copy_facts(prepared.step, report);
@@ -397,8 +417,7 @@ MemoryTable check_fit(const Scenario& scenario) {
 }
 
 Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options) {
-  std::vector<std::string> notes;
-  return timed_step(scenario, config, options, notes).time;
+  return timed_step(scenario, config, options).time;
 }
 
 TrainingReport run_training(const Scenario& scenario, const RunOptions& options) {
@@ -412,14 +431,20 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
         "grouped_experts: false spares the scratch of grouped kernels; experts' products take the time of grouped "
         "ones");
   announce(options, "the step");
+  const bool projects = options.project && !scenario.phases.empty();
+  std::unique_ptr<StepsAhead> ahead;
   if (scenario.training->local.workers > 1) {
     run_worker(scenario, options, report);
   } else {
-    run_step(scenario, options, report);
+    run_step(scenario, options, report, [&] {
+      // Whoever forks has no threads.
+      if (projects && !ahead && options.threads > 1 && options.solver == Solver::in_process)
+        ahead = replay_ahead(scenario, options);
+    });
   }
-  if (options.project && !scenario.phases.empty()) {
+  if (projects) {
     report.projection = project(scenario, summarise(report, options.power),
-                                further_steps(scenario, options, report.step_time, report.notes));
+                                further_steps(scenario, options, ahead.get(), report.step_time, report.notes));
     report.notes.push_back("power: " + options.power.source);
     if (report.run.folded && report.hottest_load > 1) {
       report.notes.push_back(

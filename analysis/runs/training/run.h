@@ -29,6 +29,8 @@ struct RunOptions {
   std::shared_ptr<const RunLosses> losses;
   /// Further sinks for the step's replay, such as a trace; made when the graph is known.
   std::vector<std::function<std::unique_ptr<TimelineSink>(const TrainingStep&)>> extra_sinks;
+  /// That may be busy at once, the caller's among them. Reports do not depend on it.
+  int threads = 1;
   /// What is being replayed, for people who wait. May be empty.
   std::function<void(const std::string&)> stage;
   /// As ReplayOptions::progress.
