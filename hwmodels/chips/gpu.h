@@ -45,11 +45,18 @@ struct GpuSpec {
   BytesPerSecond nvlink_bandwidth;  ///< PER DIRECTION, all links together; zero when there is none
   BytesPerSecond pcie_bandwidth;    ///< per direction
   Watts tdp;
+  /// Of the chip that a scenario changes, as it is sold: what a product asks of the board, and what the board's limit
+  /// has already cost where the chip was measured. Zero: nothing was changed.
+  Watts sold_tdp;
+  FlopPerSecond sold_bf16_peak;
   std::map<std::string, Source> sources;    ///< by field name of the data file
   std::vector<std::string> changed_fields;  ///< what a variant states over its base
 
   /// What the driver offers to programs.
   Bytes hbm_usable() const { return hbm_capacity * usable_memory; }
+
+  Watts rated_power() const { return sold_tdp > Watts(0) ? sold_tdp : tdp; }
+  FlopPerSecond rated_bf16_peak() const { return sold_bf16_peak > FlopPerSecond(0) ? sold_bf16_peak : bf16_peak; }
 
   FlopPerSecond peak(Precision p) const {
     if (p == Precision::fp4 && fp4_peak > FlopPerSecond(0)) return fp4_peak;
@@ -79,6 +86,8 @@ struct GpuSpec {
     field("nvlink_bandwidth", &GpuSpec::nvlink_bandwidth, {"nvlink", "gpu's nvlink_bandwidth"});
     field("pcie_bandwidth", &GpuSpec::pcie_bandwidth, {"pcie"});
     field("tdp", &GpuSpec::tdp, {"compute"});
+    field("sold_tdp", &GpuSpec::sold_tdp, {.cause = "compute", .resolved = true});
+    field("sold_bf16_peak", &GpuSpec::sold_bf16_peak, {.cause = "compute", .resolved = true});
     field("sources", &GpuSpec::sources, {.cause = kLabel, .resolved = true});
     field("changed_fields", &GpuSpec::changed_fields, {.cause = kLabel, .resolved = true});
   }

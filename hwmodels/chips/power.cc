@@ -18,13 +18,14 @@ Joules energy_of(const PowerFigures& figures, const GpuSpec& gpu, PowerKind kind
   const double pj = kind == PowerKind::fp8    ? figures.fp8_pj_per_flop
                     : kind == PowerKind::bf16 ? figures.bf16_pj_per_flop
                                               : figures.attention_pj_per_flop;
-  const double other =
-      measured_on(figures, gpu) ? 1 : (gpu.tdp / figures.board) / (gpu.bf16_peak / figures.board_bf16_peak);
+  const double other = measured_on(figures, gpu)
+                           ? 1
+                           : (gpu.rated_power() / figures.board) / (gpu.rated_bf16_peak() / figures.board_bf16_peak);
   return Joules((flop.value() * pj * other + bytes.value() * figures.pj_per_byte) * 1e-12);
 }
 
 Watts idle_power(const PowerFigures& figures, const GpuSpec& gpu) {
-  return measured_on(figures, gpu) ? figures.idle : figures.idle * (gpu.tdp / figures.board);
+  return measured_on(figures, gpu) ? figures.idle : figures.idle * (gpu.rated_power() / figures.board);
 }
 
 double stretch_at(const PowerFigures& figures, double clock) {

@@ -43,7 +43,8 @@ struct ClockPoint {
 };
 
 /// Energy of `flop` products and `bytes` moved, at full clock. On another die than the measured one the energy of a
-/// product is such that its peak asks for as much of its board's limit as the measured die's does of its own.
+/// product is such that the peak of the chip as it is sold asks for as much of its board's limit as the measured die's
+/// does of its own.
 enum class PowerKind : std::uint8_t { bf16, fp8, attention };
 Joules energy_of(const PowerFigures& figures, const GpuSpec& gpu, PowerKind kind, Flop flop, Bytes bytes);
 

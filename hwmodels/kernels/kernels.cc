@@ -178,8 +178,8 @@ struct KernelModel::Resolved {
   std::array<const MemoryClassFit*, kMemoryKernels> memory{};
   Conditions conditions;
   double attention_clock = 1;
-  /// in_prices: kernels of this die were measured, long ones among them, but not its power. Prices hold what its
-  /// boards' limit leaves of the clock, and no other die's law comes on top.
+  /// in_prices: kernels of the die that prices the chip were measured, long ones among them, but not its power. Prices
+  /// hold what the limit of boards as they are sold leaves of the clock; only what a lower one costs comes on top.
   enum class Limit { none, board, below_measured, in_prices } limit = Limit::none;
   bool alone = true;  // memory-bound kernels stream as measured one by one, not as in the training trace
 
@@ -187,6 +187,12 @@ struct KernelModel::Resolved {
   static Joules within_limit(const PowerLoad& load, Watts idle, Watts board) {
     if (board <= Watts(0)) return load.energy;
     return std::min(load.energy, std::max(Watts(0), board - idle) * load.time);
+  }
+
+  /// How much longer a load takes under a limit than under the one it was measured with; at least as long.
+  static double below(const PowerFigures& power, Watts idle, Watts limit, Watts measured, const PowerLoad& load) {
+    if (limit >= measured || limit <= Watts(0) || load.time <= Seconds(0)) return 1;
+    return std::max(1.0, settle(power, idle, limit, load).time / settle(power, idle, measured, load).time);
   }
 
   /// The clock under the board's limit, for a kernel that takes `time` at full clock.
@@ -199,15 +205,20 @@ struct KernelModel::Resolved {
     const PowerLoad load{at_full.time, sm_share, energy_of(power, gpu, kind, flop, bytes)};
     const Watts idle = idle_power(power, gpu);
     result.energy = load.energy;
-    if (limit == Limit::in_prices) result.energy = within_limit(load, idle, gpu.tdp);
-    if (limit == Limit::none || limit == Limit::in_prices) return result;
+    if (limit == Limit::in_prices) {
+      const double slower = below(power, idle, gpu.tdp, gpu.rated_power(), load);
+      result.time = at_full.time * slower;
+      result.on_sms = result.time - at_full.time * (1 - sm_share);
+      result.energy = within_limit({result.time, sm_share, load.energy}, idle, gpu.tdp);
+      return result;
+    }
+    if (limit == Limit::none) return result;
     const ClockPoint point = settle(power, idle, gpu.tdp, load);
     result.energy = (point.power - idle) * point.time;
     result.time = point.time;
     result.on_sms = point.time - at_full.time * (1 - sm_share);
     // The sustained clock was seen on boards of the measured limit: only what a lower one costs on top.
-    if (limit == Limit::below_measured)
-      result.time = at_full.time * std::max(1.0, point.time / settle(power, idle, power.board, load).time);
+    if (limit == Limit::below_measured) result.time = at_full.time * below(power, idle, gpu.tdp, power.board, load);
     return result;
   }
 
@@ -271,7 +282,8 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
         choose(*calibration_, static_cast<KernelFamily>(i), gpu_, dies, libraries);
   for (const MemoryClassFit& fit : calibration_->memory_classes)
     resolved->memory[static_cast<std::size_t>(fit.kernel)] = &fit;
-  if (calibration_->power && calibration_->power->die != gpu_.die && calibration_->measured(gpu_))
+  const FamilyFit* const products = resolved->choices[static_cast<std::size_t>(KernelFamily::gemm_bf16)].fit;
+  if (calibration_->power && products != nullptr && products->die.name != calibration_->power->die)
     resolved->limit = Resolved::Limit::in_prices;
   resolved->attention_clock = 1 - calibration_->attention_clock_loss.value * (1 - clock);
   resolved->conditions = {0, clock, calibration_->communication_hbm_share.value};

@@ -139,6 +139,35 @@ TEST_CASE("measured kernels of A100 and B200 are met, microseconds of aiconfigur
   CHECK(us(b200.gemm(experts)) == Approx(3274).epsilon(0.15));
 }
 
+TEST_CASE("a chip whose die borrows a measured one's prices borrows its board's limit with them") {
+  // One table, hence one order: B300 has more SMs than B200, and more power.
+  const GemmShape large{GemmKind::dense, 8192, 8192, 8192, 1, Precision::bf16, Scaling::none, Precision::bf16};
+  for (const ClockState clock : {ClockState::benchmark, ClockState::power_limited, ClockState::sustained}) {
+    const KernelModel b200(gpu("b200-sxm"), calibration(), clock), b300(gpu("b300-sxm"), calibration(), clock);
+    CHECK(b300.gemm(large).time <= b200.gemm(large).time * 1.001);
+  }
+}
+
+TEST_CASE("a board of a lower limit is slower, on every die, and one of a higher is not slower") {
+  const GemmShape large{GemmKind::dense, 8192, 8192, 8192, 1, Precision::bf16, Scaling::none, Precision::bf16};
+  for (const char* const name : {"h100-sxm", "a100-sxm", "b200-sxm", "b300-sxm", "gb200", "h20"}) {
+    GpuSpec chip = gpu(name);
+    chip.sold_tdp = chip.tdp;
+    chip.sold_bf16_peak = chip.bf16_peak;
+    Seconds last = Seconds(0);
+    for (const double share : {1.5, 1.0, 0.7, 0.5, 0.35}) {
+      chip.tdp = chip.sold_tdp * share;
+      const Seconds time = KernelModel(chip, calibration(), ClockState::power_limited).gemm(large).time;
+      INFO(name << " at " << share);
+      CHECK(time >= last);
+      last = time;
+    }
+    chip.tdp = chip.sold_tdp;
+    const Seconds sold = KernelModel(chip, calibration(), ClockState::power_limited).gemm(large).time;
+    CHECK(last > sold * 1.15);
+  }
+}
+
 TEST_CASE("every kernel has a positive, finite price above its roofline, on every GPU") {
   RandomStream random(7);
   for (const std::string& name : test::libraries().names(LibraryKind::gpus)) {

@@ -131,6 +131,7 @@ ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& 
   if (c.has_fabric_override())
     override_entry(fabric, c.fabric_override(), entry, path + "fabric_override.", libraries, faults);
   auto gpu = load_entry<proto::Gpu>(libraries, node.message.gpu());
+  const GpuSpec sold = gpu_spec(gpu);
   if (c.has_gpu_override()) override_entry(gpu, c.gpu_override(), entry, path + "gpu_override.", libraries, faults);
 
   ClusterSpec out;
@@ -146,6 +147,10 @@ ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& 
   }
   out.name = entry.name;
   out.node = node_spec(node, gpu_spec(gpu));
+  if (c.has_gpu_override()) {
+    out.node.gpu.sold_tdp = sold.tdp;
+    out.node.gpu.sold_bf16_peak = sold.bf16_peak;
+  }
   out.nodes = c.nodes();
   out.fabric = fabric_spec(fabric);
   if (out.fabric.sites > 1 && out.fabric.site_bandwidth <= BytesPerSecond(0)) {
