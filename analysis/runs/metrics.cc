@@ -128,8 +128,9 @@ const Metric* find_metric(std::span<const Metric> metrics, std::string_view name
 }
 
 std::optional<Metric> describe_metric(std::string_view name) {
+  static const std::vector<MetricKind> kKinds = metric_kinds();  // asked for each published figure
   const std::string known = any_entry(name);
-  for (const MetricKind& kind : metric_kinds()) {
+  for (const MetricKind& kind : kKinds) {
     const Metric* const metric = find_metric(kind.metrics, known);
     if (metric != nullptr) return *metric;
   }

@@ -45,6 +45,10 @@ bool steers(std::uint32_t code, LineEnds line_ends) {
 
 std::size_t first_unplain(std::string_view text, LineEnds line_ends) {
   for (std::size_t at = 0; at < text.size();) {
+    if (text[at] >= ' ' && text[at] <= '~') {  // nearly all of nearly every file
+      ++at;
+      continue;
+    }
     const Character c = character_at(text, at);
     if (c.length == 0 || steers(c.code, line_ends)) return at;
     at += c.length;
