@@ -43,6 +43,26 @@ TEST_CASE("the parts of every rank sum to the step", "[analysis]") {
   }
 }
 
+TEST_CASE("an exchange that outlasts the pass that began it is no bubble", "[analysis]") {
+  testing::SmallStep builder;
+  const auto rank = builder.add_rank(0);
+  builder.begin_pass(rank, PassKind::backward);
+  const OpId backward = builder.compute(rank, OpName::mlp_backward, 2);
+  // On a lane of its own, from the end of the first backward on, beside a second one.
+  const OpId reduce = builder.send(rank, OpName::gradient_reduce_scatter, 5);
+  builder.after(reduce, backward);
+  builder.compute(rank, OpName::mlp_backward, 1);
+  builder.end_pass();
+  builder.after(builder.compute(rank, OpName::optimizer, 0.25), reduce);
+  const Reduced reduced = replayed(std::move(builder).build());
+  const TimeParts& parts = reduced.ranks[0].parts;
+  CHECK(reduced.step_time.value() == Approx(7.25));
+  CHECK(parts.passes().value() == Approx(3));
+  CHECK(parts.gradient_reduction.value() == Approx(4));  // 3 s .. 7 s
+  CHECK(parts.bubble.value() == Approx(0).margin(1e-12));
+  CHECK(parts.optimizer_update.value() == Approx(0.25));
+}
+
 TEST_CASE("communication is exposed where the compute lane waits for it inside a pass", "[analysis]") {
   testing::SmallStep builder;
   const auto rank = builder.add_rank(0);

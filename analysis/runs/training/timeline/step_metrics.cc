@@ -30,6 +30,11 @@ Seconds* part_of(TimeParts& parts, OpName name) {
   }
 }
 
+bool takes_part(OpName name) {
+  TimeParts any;
+  return part_of(any, name) != nullptr;
+}
+
 // Charges a pass. A full backward is split by how long its compute lane worked on input and on weight
 // gradients.
 void charge_pass(TimeParts& parts, PassKind kind, Seconds length, double weight_share) {
@@ -97,16 +102,17 @@ void StepMetricsSink::finished(const OperationGraph& graph, const OpSpan& span) 
   const double times = pass == kUnknown ? 1.0 : static_cast<double>(step_.passes[pass].times);
   if (computes) compute_busy_[rank] += (span.end - span.start) * times;
   if (lane == step_.ranks[rank].communication) communication_busy_[rank] += (span.end - span.start) * times;
-  if (pass != kUnknown) {
+  const bool in_pass = lane == step_.ranks[rank].compute || lane == step_.ranks[rank].communication;
+  if (pass != kUnknown && in_pass) {
     finished_in_pass(pass, lane, name, span);
-  } else if (span.end > span.start) {
-    others_[rank].push_back({name, span.start, span.end});
+  } else if (span.end > span.start && takes_part(name)) {
+    // Exchanges that a pass begins on lanes of their own may outlast it.
+    others_[rank].push_back({name, span.start, span.end, pass != kUnknown});
   }
 }
 
 void StepMetricsSink::finished_in_pass(std::size_t pass, LaneId lane, OpName name, const OpSpan& span) {
   const ReplayedRank& rank = step_.ranks[step_.passes[pass].rank];
-  if (lane != rank.compute && lane != rank.communication) return;
   PassTimes& times = passes_[pass];
   times.start = std::min(times.start, span.start);
   times.end = std::max(times.end, span.end);
@@ -123,14 +129,19 @@ RankMetrics StepMetricsSink::reduce_rank(std::size_t rank, std::size_t first_pas
     return a.start != b.start ? a.start < b.start : a.end < b.end;
   });
   RankMetrics metrics;
-  // Whatever runs outside the passes fills [from, to] in order; the rest of it is bubble.
-  const auto charge_gap = [&](Seconds from, Seconds to, double times) {
-    for (const OtherSpan& span : others) {
+  const bool one_stage = std::all_of(step_.ranks.begin(), step_.ranks.end(),
+                                     [](const ReplayedRank& each) { return each.pipeline_rank == 0; });
+  std::size_t first = 0;  // gaps come one after the other: what ended before one does not matter any more
+  // Whatever runs outside the passes fills [from, to] in order; the rest of it is bubble. Between two passes of a
+  // pipeline other stages are waited for, whatever exchange goes on beside.
+  const auto charge_gap = [&](Seconds from, Seconds to, double times, bool between_passes) {
+    while (first < others.size() && others[first].end <= from) ++first;
+    for (std::size_t i = first; i < others.size() && others[i].start < to; ++i) {
+      const OtherSpan& span = others[i];
       const Seconds start = std::max(span.start, from), end = std::min(span.end, to);
-      Seconds* const part = part_of(metrics.parts, span.name);
-      if (part == nullptr || end <= start) continue;
+      if (end <= start || (span.begun_in_pass && between_passes && !one_stage)) continue;
       metrics.parts.bubble += (start - from) * times;
-      *part += (end - start) * times;
+      *part_of(metrics.parts, span.name) += (end - start) * times;
       from = end;
     }
     metrics.parts.bubble += std::max(to - from, Seconds(0)) * times;
@@ -141,13 +152,13 @@ RankMetrics StepMetricsSink::reduce_rank(std::size_t rank, std::size_t first_pas
     const Seconds start = std::max(std::min(times.start, step_time), cursor);
     const Seconds end = std::max(times.end, start);
     const auto repeats = static_cast<double>(step_.passes[p].times);
-    charge_gap(cursor, start, repeats);
+    charge_gap(cursor, start, repeats, true);
     const double weight_share = times.compute > Seconds(0) ? times.weight / times.compute : 0.0;
     charge_pass(metrics.parts, step_.passes[p].pass.kind, (end - start) * repeats, weight_share);
     pass_compute += times.compute * repeats;
     cursor = end;
   }
-  charge_gap(cursor, step_time, 1.0);
+  charge_gap(cursor, step_time, 1.0, false);
   metrics.exposed_communication = std::max(metrics.parts.passes() - pass_compute, Seconds(0));
   metrics.compute_busy = compute_busy_[rank];
   metrics.communication_busy = communication_busy_[rank];

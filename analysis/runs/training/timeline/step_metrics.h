@@ -3,8 +3,9 @@
 // The step of a rank is cut at its passes. Pass i owns the interval from max(its first start, end of interval
 // i-1) to max(its last end, end of interval i-1), over its operations on the compute and communication lanes
 // (sends to other stages leave the rank free and are left out). What lies between two passes is bubble,
-// unless a gradient collective, the optimiser or the parameter gather runs there. The parts of a rank
-// therefore sum to the step time.
+// unless a gradient collective, the optimiser or the parameter gather runs there; one that a pass began and that
+// outlasts it counts where no other stage is waited for: behind the last pass, and everywhere without a pipeline.
+// The parts of a rank therefore sum to the step time.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -56,9 +57,10 @@ class StepMetricsSink final : public TimelineSink {
     Seconds compute;  // busy time of the compute lane
     Seconds weight;   // of it, gradients of weights
   };
-  struct OtherSpan {  // an operation outside every pass: collectives and optimiser
+  struct OtherSpan {  // an operation beside the passes: collectives and optimiser
     OpName name;
     Seconds start, end;
+    bool begun_in_pass = false;
   };
   void finished_in_pass(std::size_t pass, LaneId lane, OpName name, const OpSpan& span);
   RankMetrics reduce_rank(std::size_t rank, std::size_t first_pass, std::size_t end_pass, Seconds step_time) const;
