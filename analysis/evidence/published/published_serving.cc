@@ -205,7 +205,7 @@ void predict_published_serving(std::vector<PublishedServing>& rows, const Librar
   std::map<std::string, std::shared_ptr<const KernelModel>> models;
   for (PublishedServing& row : rows) {
     sources.cluster.node = libraries.node(row.node);
-    sources.cluster.fabric.port_bandwidth = sources.cluster.node.nic_bandwidth * sources.cluster.node.nics_per_gpu;
+    sources.cluster.fabric.port_bandwidth = sources.cluster.node.nic_bandwidth;
     sources.cluster.nodes = std::max(1, row.tensor * row.attention_data / sources.cluster.node.gpus);
     auto& model = models[row.node];
     if (!model)

@@ -498,7 +498,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   report.run.folded = false;
   report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);
   report.time = result.makespan;
-  report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : node.nics_per_gpu * node.nic_bandwidth;
+  report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : endpoint_bandwidth(scenario.cluster);
   report.closed_form = row->closed_form_time(config.ranks, config.bytes, report.port);
   report.closed_form_applies = node.gpus == 1 || config.ranks <= node.gpus;
   for (const LinkLoad& busiest : busiest_links(graph, topology.network(), report.time, 1)) {
