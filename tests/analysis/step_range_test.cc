@@ -136,7 +136,8 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
                            "collective_rate",
                            "collective_start",
                            "collective_start_network",
-                           "collective_start_unmeasured"})
+                           "collective_start_unmeasured",
+                           "collective_caller"})
     rows += std::string(name) + ",t,0,s\n";
   SoftwareProfile exact;
   exact.error = 0;

@@ -451,11 +451,6 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
 
 namespace {
 
-/// What a program that calls a collective on a stream of its own adds, which nccl-tests do not show: events, a stream
-/// that waits, a launch that nothing hides. all_reduce of 1 MiB on 8 H200 took torch.distributed 46 us where kernels of
-/// nccl-tests take 27 (stas00/ml-engineering, network/README.md @ 744d01e).
-constexpr Seconds kCaller(20e-6);
-
 /// Bytes on busy ports are known as rates of links are; launches and hops less well, and least where nobody measured
 /// them.
 FigureRange collective_range(const CollectiveReport& report, const CollectiveRow& row, const StepErrors& errors) {
@@ -471,7 +466,7 @@ FigureRange collective_range(const CollectiveReport& report, const CollectiveRow
   const double port = std::min(1.0, report.port_bound / report.time);
   const double log_sd = std::hypot(port * rate, (1 - port) * start);
   FigureRange range = log_normal_range(report.time.value(), log_sd);
-  if (std::string_view(row.name).starts_with("nccl")) range.p95 += kCaller.value();
+  if (std::string_view(row.name).starts_with("nccl")) range.p95 += errors.of("collective_caller").late.value();
   return range;
 }
 
