@@ -176,6 +176,18 @@ TEST_CASE("memory of software whose peaks nobody held against predictions has a 
   CHECK(width("deepseek-2024.12") > 1.5);
 }
 
+TEST_CASE("a published run had room in its GPUs; the same with another plan may not") {
+  const char* const v3 = "deepseek_v3_2048_h800";
+  const auto largest = [&](std::vector<std::string> sets) {
+    const TrainingReport report = report_of(v3, std::move(sets));
+    return report.range->memory_bytes.p95 / report.scenario.cluster.node.gpu.hbm_usable().value();
+  };
+  CHECK(largest({}) <= 1);
+  CHECK(largest({"price.gpu=3 USD/h"}) <= 1);
+  CHECK(largest({"training.batch.sequences=7680"}) > 1);
+  CHECK(largest({"cluster.node=hgx-h100"}) > 1);
+}
+
 TEST_CASE("software of which no such run was seen has what lies between profiles for its error") {
   const StepErrors& errors = *data().step_errors();
   const double between = errors.of("software").log_sd;

@@ -440,7 +440,8 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     origins.experts = scenario.training->model.moe.experts > 0;
     origins.adapters = scenario.training->adapter_rank > 0;
     const Bytes offered = scenario.cluster.node.gpu.hbm_usable();
-    if (!scenario.published.empty() && origins.memory->total() <= offered) origins.ran_in_bytes = offered.value();
+    if (!scenario.published.empty() && !scenario.run_changed && origins.memory->total() <= offered)
+      origins.ran_in_bytes = offered.value();
     origins.open = open_factors(scenario, {report.step_time, origins.memory->total()}, options);
     report.range = step_range(origins, *options.errors);
     if (report.projection) spread_hours(*report.projection, scenario, report.range->log_error, options);
