@@ -63,7 +63,7 @@ void check_memory(const Scenario& scenario, const TrainingConfig& config, const 
   if (table.total() <= capacity) return;
   if (!allow_oom) {
     throw MemoryRefused("training.plan", table, capacity,
-                        memory_remedies(config, step.stages, step.schedule, step.hottest_load, capacity));
+                        memory_remedies(config, step.stages, step.schedule, step.hottest_load, scenario.cluster.node));
   }
   const std::string note = fmt::format(
       "the plan does not fit with {} tokens per sequence: {} of {} on the fullest GPU; replayed all the "
