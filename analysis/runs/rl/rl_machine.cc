@@ -56,8 +56,7 @@ RlMachine::RlMachine(const Scenario& scenario, const ReplayOptions& replay) : sc
   if (!rl().generates()) return;
   PriceSources sources;
   sources.cluster = cut_to(engine_cluster(scenario), nodes_for(rl().engine_gpus(), engine_cluster(scenario)));
-  sources.kernels =
-      std::make_shared<const KernelModel>(sources.cluster.node.gpu, scenario.kernels, ClockState::power_limited);
+  sources.kernels = engine_kernels(rl().rollout.engine, sources.cluster.node.gpu, scenario.kernels);
   sources.links = scenario.links;
   sources.constants = rl().constants;
   engine_ = build_pool(rl().rollout, sources, 0);
