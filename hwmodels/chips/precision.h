@@ -32,6 +32,8 @@ constexpr std::array<std::string_view, 4> enum_names(WeightFormat) {
 constexpr double bytes_per_element(Precision p) {
   return p == Precision::fp32 ? 4.0 : p == Precision::bf16 ? 2.0 : p == Precision::fp8 ? 1.0 : 0.5;
 }
+/// Narrower than what accumulates and travels by default: such operands are cast first, and need scales.
+constexpr bool is_narrow(Precision p) { return p == Precision::fp8 || p == Precision::fp4; }
 /// Of a weight with its scales, in a format of its own.
 constexpr double bytes_per_weight(WeightFormat format) {
   switch (format) {

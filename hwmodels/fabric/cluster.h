@@ -37,6 +37,8 @@ struct NodeSpec {
   Watts overhead_power;                  ///< CPUs, memory, fans, NICs of the node, without its GPUs
   std::map<std::string, Source> sources;
 
+  /// Of a GPU's NICs together, per direction; what ports of the fabric leave of it: endpoint_bandwidth().
+  BytesPerSecond nics_of_gpu() const { return nic_bandwidth * nics_per_gpu; }
   /// Of its host's memory, for each GPU, when all of them ask for it; 0: not known.
   BytesPerSecond host_memory_per_gpu() const { return host_memory_bandwidth / gpus; }
   /// Copies between a GPU and the host's memory while all GPUs of the node copy, per direction.

@@ -2,6 +2,10 @@
 
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/fields/set_field.h"
 #include "scenarios/read/text/path_or_name.h"
@@ -35,6 +39,12 @@ void note_stated(const google::protobuf::Message& message, const std::string& pa
   }
 }
 
+/// Whether an override is of what is run, not only of what is said of it or paid for it.
+bool changes_run(std::string_view assignment) {
+  constexpr std::string_view kRun[] = {"cluster", "model", "training"};
+  return std::any_of(std::begin(kRun), std::end(kRun), [&](auto root) { return assignment.starts_with(root); });
+}
+
 StatedScenario read_scenario(const std::string& text, const std::string& file, std::span<const std::string> sets) {
   StatedScenario read;
   // What an unfinished reading lacks says nothing about the file.
@@ -42,6 +52,7 @@ StatedScenario read_scenario(const std::string& text, const std::string& file, s
     throw InputError(read.faults);
   }
   for (const std::string& assignment : sets) set_field(assignment, read.scenario, read.places, read.faults);
+  read.run_changed = std::any_of(sets.begin(), sets.end(), changes_run);
   return read;
 }
 

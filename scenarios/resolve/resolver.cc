@@ -38,7 +38,9 @@ class Resolver : private ResolveState {
                      std::move(stated.faults),
                      libraries,
                      rule,
-                     open} {}
+                     open} {
+    out_.run_changed = stated.run_changed;
+  }
 
   Scenario resolve() {
     lay_cluster_over_its_base();

@@ -15,6 +15,7 @@ struct StatedScenario {
   proto::Scenario scenario;
   Places places;
   Diagnostics faults;
+  bool run_changed = false;  ///< Scenario::run_changed
 };
 
 /// Whether the plan is still to be chosen: nothing is said of it then.

@@ -154,6 +154,8 @@ struct Scenario {
     }
   };
   std::vector<Published> published;
+  /// The command line changed what is run: `published` is of the file's own run, not of this one.
+  bool run_changed = false;
   std::shared_ptr<const KernelCalibration> kernels;
   std::shared_ptr<const LinkCalibration> links;
   /// What the reader of a report should know about these inputs.
@@ -181,6 +183,7 @@ struct Scenario {
     field("market", &Scenario::market, {.resolved = true});
     field("uncertainty", &Scenario::uncertainty, {.resolved = true});
     field("published", &Scenario::published, {.cause = kLabel, .resolved = true});
+    field.aside(&Scenario::run_changed, "the fields that were changed");
     field.aside(&Scenario::kernels, "calibration");
     field.aside(&Scenario::links, "calibration");
     field.aside(&Scenario::notes, "the fields they are about");

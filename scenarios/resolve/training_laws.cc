@@ -260,7 +260,7 @@ void check_precision(const PrecisionPlan& precision, const Places& places, Diagn
     faults.push_back(
         places.fault("training.precision.scaling", "scales for operands that are not FP8", "none, or linear: \"fp8\""));
   }
-  if (precision.bf16_layers && precision.linear != Precision::fp8 && precision.linear != Precision::fp4) {
+  if (precision.bf16_layers && !is_narrow(precision.linear)) {
     faults.push_back(places.fault("training.precision.bf16_layers", fmt::format("{}", *precision.bf16_layers),
                                   "nothing, or linear: \"fp8\" or \"fp4\": all layers are as wide"));
   }
@@ -378,10 +378,13 @@ void check_offload(const TrainingConfig& training, const NodeSpec& node, const P
   if (offload.optimizer_share() > 0 && node.host_memory_bandwidth <= BytesPerSecond(0))
     add(offload.parameters ? "parameters" : "optimizer", "an optimiser on CPUs whose memory is not known",
         fmt::format("cluster.node_override.host_memory_bandwidth, which {} does not state", node.name));
-  const bool moves = offload.activations > 0 || offload.optimizer_share() > 0;
-  if (moves && node.host_bandwidth <= BytesPerSecond(0))
-    add(offload.activations > 0 ? "activations" : "optimizer", "a GPU whose link to the host is not known",
-        "cluster.node_override.host_bandwidth");
+  const std::pair<const char*, bool> moves[] = {{"activations", offload.activations > 0},
+                                                {"optimizer", offload.optimizer > 0},
+                                                {"parameters", offload.parameters}};
+  for (const auto& [field, asked] : moves) {
+    if (asked && node.host_bandwidth <= BytesPerSecond(0))
+      add(field, "a GPU whose link to the host is not known", "cluster.node_override.host_bandwidth");
+  }
 }
 
 void check_software_plan(const TrainingConfig& training, const PlanPaths& paths, const Places& places,

@@ -212,6 +212,17 @@ TEST_CASE("The closed form ranks random plans as the replay does", "[plan]") {
   }
 }
 
+TEST_CASE("The closed form knows what lies in the host's memory, and what is on its way from there", "[plan]") {
+  for (const char* again : {"training.recompute.full_layer=false", "training.recompute.full_layers=3"}) {
+    std::vector<std::string> sets{"training.offload.activations=0.2", again};
+    if (std::string(again).ends_with("3")) sets.push_back("training.recompute.full_layer=true");
+    OpenSpace open = open_space("llama_3_1_8b_64_h100", sets);
+    open.space.recompute = {open.scenario.training->recompute};
+    CAPTURE(again);
+    CHECK(random_pairs(open, 8, 5, 600).size() == 8);
+  }
+}
+
 TEST_CASE("The closed form ranks 500 random plans of six models as the replay does", "[plan][slow]") {
   std::vector<Pair> all;
   for (const char* name :

@@ -14,6 +14,7 @@
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "workloads/serving/pricing/deployment.h"
 
 namespace flopcast {
 namespace {
@@ -236,6 +237,23 @@ TEST_CASE("A model that drafts is named, and fits", "[serving]") {
   CHECK_THAT(fault({"serving.speculation.model=llama-3.1-8b"}), ContainsSubstring("kind: \"model\" beside it"));
   CHECK_THAT(fault({"serving.speculation.kind=model", "serving.speculation.model=mixtral-8x7b"}),
              ContainsSubstring("a model without experts"));
+}
+
+TEST_CASE("a loop whose engine is a compiled model has that one's attention") {
+  const auto kernels = [](const std::vector<std::string>& sets) {
+    const Scenario scenario = resolve_text(kPpo, "loop.textproto", testing::environment(), sets).value();
+    return engine_kernels(scenario.rl->rollout.engine, scenario.cluster.node.gpu, scenario.kernels);
+  };
+  const Scenario scenario = resolve_text(kPpo, "loop.textproto", testing::environment(), {}).value();
+  AttentionShape prompt;
+  prompt.query_length = prompt.kv_length = 4096;
+  prompt.query_heads = prompt.kv_heads = 32;
+  const KernelModel cudnn(scenario.cluster.node.gpu, scenario.kernels, ClockState::power_limited, "cudnn");
+  const Seconds compiled = kernels({"rl.rollout.kernels=torch_compile"})->attention(prompt).time;
+  CHECK(compiled == cudnn.attention(prompt).time);
+  CHECK(compiled != kernels({})->attention(prompt).time);
+  // Slower or faster, the loop's rollouts are priced with it.
+  CHECK(parts_of(ran({"rl.rollout.kernels=torch_compile"})) != parts_of(ran({})));
 }
 
 }  // namespace

@@ -136,7 +136,8 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
                            "collective_rate",
                            "collective_start",
                            "collective_start_network",
-                           "collective_start_unmeasured"})
+                           "collective_start_unmeasured",
+                           "collective_caller"})
     rows += std::string(name) + ",t,0,s\n";
   SoftwareProfile exact;
   exact.error = 0;
@@ -173,6 +174,18 @@ TEST_CASE("memory of software whose peaks nobody held against predictions has a 
   // "No framework in particular" may be any of them.
   CHECK(width("generic") > 1.5);
   CHECK(width("deepseek-2024.12") > 1.5);
+}
+
+TEST_CASE("a published run had room in its GPUs; the same with another plan may not") {
+  const char* const v3 = "deepseek_v3_2048_h800";
+  const auto largest = [&](std::vector<std::string> sets) {
+    const TrainingReport report = report_of(v3, std::move(sets));
+    return report.range->memory_bytes.p95 / report.scenario.cluster.node.gpu.hbm_usable().value();
+  };
+  CHECK(largest({}) <= 1);
+  CHECK(largest({"price.gpu=3 USD/h"}) <= 1);
+  CHECK(largest({"training.batch.sequences=7680"}) > 1);
+  CHECK(largest({"cluster.node=hgx-h100"}) > 1);
 }
 
 TEST_CASE("software of which no such run was seen has what lies between profiles for its error") {

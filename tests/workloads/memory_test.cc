@@ -3,6 +3,7 @@
 
 #include "tests/catch.h"
 #include "tests/workloads/example_config.h"
+#include "workloads/training/memory/memory_terms.h"
 
 using namespace flopcast;
 
@@ -54,6 +55,16 @@ TrainingConfig toy() {
 
 /// What an H800 sold as 80 GB offers: 81,559 MiB (hwmodels/data/gpus).
 constexpr Bytes kOffered = Bytes(81559.0 * 1048576.0);
+
+/// A node of such GPUs behind PCIe, with two CPUs of eight channels.
+NodeSpec node_of_h800() {
+  NodeSpec node;
+  node.gpu.hbm_capacity = kOffered;
+  node.gpu.usable_memory = 1;
+  node.host_bandwidth = 64_GBps;
+  node.host_memory_bandwidth = 614_GBps;
+  return node;
+}
 
 TEST_CASE("DeepSeek-V3 fits on 2,048 GPUs of 80 GB as DeepSeek ran it") {
   const Case v3 = make(deepseek_v3_training(), "dualpipe");
@@ -231,11 +242,85 @@ TEST_CASE("remedies that are said to fit do fit") {
   TrainingConfig config = deepseek_v3_training();
   config.recompute = {};
   const Case c = make(config, "dualpipe");
-  const auto remedies = memory_remedies(c.config, c.stages, c.schedule, 1.0, kOffered);
+  const auto remedies = memory_remedies(c.config, c.stages, c.schedule, 1.0, node_of_h800());
   REQUIRE(!remedies.empty());
   CHECK(remedies.front().find("fits") != std::string::npos);
   config.recompute = {true, true, true, false};  // "all of training.recompute but full_layer"
   CHECK(fullest(make(config, "dualpipe").tables()) < kOffered);
+}
+
+TEST_CASE("remedies know the host's memory, where there is a way to it, and what is there already") {
+  TrainingConfig config = deepseek_v3_training();
+  config.recompute = {};
+  const auto named = [&](const NodeSpec& node, std::string_view idea) {
+    const Case c = make(config, "dualpipe");
+    const auto remedies = memory_remedies(c.config, c.stages, c.schedule, 1.0, node);
+    return std::any_of(remedies.begin(), remedies.end(), [&](const auto& text) { return text.starts_with(idea); });
+  };
+  NodeSpec node = node_of_h800();
+  CHECK(named(node, "training.offload.activations: 1"));
+  CHECK(named(node, "training.offload.optimizer: 1"));
+  node.host_memory_bandwidth = 0_GBps;
+  CHECK_FALSE(named(node, "training.offload.optimizer: 1"));
+  node.host_bandwidth = 0_GBps;
+  CHECK_FALSE(named(node, "training.offload.activations: 1"));
+  config.offload.activations = config.offload.optimizer = 1;
+  CHECK_FALSE(named(node_of_h800(), "training.offload.activations: 1"));
+  CHECK_FALSE(named(node_of_h800(), "training.offload.optimizer: 1"));
+}
+
+TEST_CASE("layers that multiply in BF16 keep their activations in BF16, in proportion") {
+  TrainingConfig config = deepseek_v3_training();
+  const auto kept = [&] { return row(make(config, "dualpipe").tables()[3], "activations").value(); };
+  const double narrow = kept();
+  config.precision.bf16_layers = config.model.layers;
+  const double wide = kept();
+  config.precision.bf16_layers = 0;
+  CHECK(kept() == narrow);
+  config.precision.activations = Precision::bf16;
+  CHECK(kept() == Approx(wide));
+  CHECK(wide > 1.2 * narrow);
+  config.precision.activations = Precision::fp8;
+  config.model.layers = 60;
+  config.precision.bf16_layers = 30;
+  const double half = kept();
+  config.precision.bf16_layers = 0;
+  const double none = kept();
+  config.precision.bf16_layers = 60;
+  CHECK(half == Approx((none + kept()) / 2));
+}
+
+TEST_CASE("the more layers offload their activations, the less lies on the GPU, from the first on") {
+  TrainingConfig config = toy();
+  config.model.layers = 32;
+  for (const int again : {0, 5, 16, -1}) {
+    config.recompute.full_layer = again != 0;
+    config.recompute.full_layers = std::max(0, again);
+    config.offload.activations = 0;
+    Bytes before = fullest(make(config, "1f1b").tables());
+    for (int percent = 1; percent <= 100; ++percent) {
+      config.offload.activations = percent / 100.0;
+      const Bytes now = fullest(make(config, "1f1b").tables());
+      CAPTURE(again, percent);
+      CHECK(now <= before * (1 + 1e-12));
+      before = now;
+    }
+  }
+}
+
+TEST_CASE("a layer that is copied is as large as its experts are full, and as small as what is done again") {
+  TrainingConfig config = deepseek_v3_training();
+  const auto kept = [&](bool moe, double load) { return kept_in_mean_layer(config, moe, load, 0).value(); };
+  CHECK(kept(true, 2) > 1.5 * kept(true, 1));
+  CHECK(kept(false, 2) == kept(false, 1));
+  const double all = kept(true, 1);
+  config.recompute.full_layer = true;
+  const double input = kept(true, 1);
+  CHECK(input == kept(true, 2));
+  // Of four layers of a stage one is done again.
+  config.model.layers = 4 * config.plan.pipeline * config.plan.chunks;
+  config.recompute.full_layers = 1;
+  CHECK(kept(true, 1) == Approx((input + 3 * all) / 4));
 }
 
 TEST_CASE("Totals without words are those of the tables") {

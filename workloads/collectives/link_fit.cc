@@ -336,7 +336,7 @@ class NcclFit {
 
 ExpertTime predict(const ExpertMeasurement& m, const NodeSpec& node, const LinkCalibration& links) {
   ExpertSetting setting;
-  setting.nic = node.nic_bandwidth * node.nics_per_gpu;
+  setting.nic = node.nics_of_gpu();
   setting.nvlink = node.nvlink_bandwidth;
   setting.nodes = m.nodes;
   setting.op = m.op;

@@ -131,7 +131,7 @@ struct PrecisionPlan {
   /// format has it, 15 % of them with FP4 and no others.
   std::optional<int> bf16_layers;
   double bf16_share(int layers) const {
-    if (linear != Precision::fp8 && linear != Precision::fp4) return 0;
+    if (!is_narrow(linear)) return 0;
     if (bf16_layers) return std::min(1.0, static_cast<double>(*bf16_layers) / std::max(1, layers));
     return linear == Precision::fp4 ? 0.15 : 0;
   }

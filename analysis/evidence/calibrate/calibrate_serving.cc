@@ -218,7 +218,7 @@ std::vector<ExchangeRow> read_exchange_rows(const std::filesystem::path& folder,
   const auto cluster_of = [&](const char* name) {
     ClusterSpec cluster;
     cluster.node = libraries.node(name);
-    cluster.fabric.port_bandwidth = cluster.node.nic_bandwidth * cluster.node.nics_per_gpu;
+    cluster.fabric.port_bandwidth = cluster.node.nic_bandwidth;
     return cluster;
   };
   const ClusterSpec h100 = cluster_of("hgx-h100"), h800 = cluster_of("hgx-h800");

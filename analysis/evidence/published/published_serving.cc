@@ -202,16 +202,15 @@ void predict_published_serving(std::vector<PublishedServing>& rows, const Librar
       std::make_shared<const LinkCalibration>(read_link_calibration(required_file(libraries, kLinkCalibrationFile)));
   sources.constants = std::make_shared<const EngineConstants>(
       read_engine_calibration(required_file(libraries, kEngineCalibrationFile)));
-  std::map<std::string, std::shared_ptr<const KernelModel>> models;
+  std::map<std::pair<std::string, KernelLibrary>, std::shared_ptr<const KernelModel>> models;
   for (PublishedServing& row : rows) {
     sources.cluster.node = libraries.node(row.node);
-    sources.cluster.fabric.port_bandwidth = sources.cluster.node.nic_bandwidth * sources.cluster.node.nics_per_gpu;
+    sources.cluster.fabric.port_bandwidth = sources.cluster.node.nic_bandwidth;
     sources.cluster.nodes = std::max(1, row.tensor * row.attention_data / sources.cluster.node.gpus);
-    auto& model = models[row.node];
-    if (!model)
-      model = std::make_shared<const KernelModel>(sources.cluster.node.gpu, kernels, ClockState::power_limited);
-    sources.kernels = model;
     const EngineConfig engine = engine_of(row, libraries);
+    auto& model = models[{row.node, engine.kernels}];
+    if (!model) model = engine_kernels(engine, sources.cluster.node.gpu, kernels);
+    sources.kernels = model;
     row.predicted = row.kind == Kind::throughput ? throughput(row, sources, engine) : steady(row, sources, engine);
   }
 }

@@ -106,7 +106,7 @@ double deepep_bandwidth(const NodeSpec& node, const LinkCalibration& links, Expe
   const Bytes token = op == ExpertOp::dispatch ? 7392_B : 14336_B;
   const RoutingRequest routing = deepep_routing(ranks, token);
   ExpertSetting setting;
-  setting.nic = node.nic_bandwidth * node.nics_per_gpu;
+  setting.nic = node.nics_of_gpu();
   setting.nvlink = node.nvlink_bandwidth;
   setting.nodes = routing.groups;
   setting.op = op;

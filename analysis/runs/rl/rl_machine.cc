@@ -7,6 +7,7 @@
 
 #include "analysis/render/text/format.h"
 #include "analysis/runs/training/run.h"
+#include "hwmodels/fabric/fabric_graph.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/model/weights.h"
 #include "workloads/rl/loop.h"
@@ -55,8 +56,7 @@ RlMachine::RlMachine(const Scenario& scenario, const ReplayOptions& replay) : sc
   if (!rl().generates()) return;
   PriceSources sources;
   sources.cluster = cut_to(engine_cluster(scenario), nodes_for(rl().engine_gpus(), engine_cluster(scenario)));
-  sources.kernels =
-      std::make_shared<const KernelModel>(sources.cluster.node.gpu, scenario.kernels, ClockState::power_limited);
+  sources.kernels = engine_kernels(rl().rollout.engine, sources.cluster.node.gpu, scenario.kernels);
   sources.links = scenario.links;
   sources.constants = rl().constants;
   engine_ = build_pool(rl().rollout, sources, 0);
@@ -244,7 +244,7 @@ const SyncCost& RlMachine::sync() {
   if (rl().rollout_cluster) {
     // Both clusters hang on one fabric; the slower NIC counts.
     request.first_engine_gpu = trainer_nodes * all.node.gpus;
-    request.engine_port = engine.node.nics_per_gpu * engine.node.nic_bandwidth;
+    request.engine_port = engine.node.nics_of_gpu();
     all.nodes = trainer_nodes + nodes_for(rl().engine_gpus(), all);
     all.slow_parts.clear();
   } else {
@@ -262,7 +262,7 @@ Seconds RlMachine::reference_copy() const {
   const GpuSpec& gpu = node.gpu;
   const Bytes weights = frozen_per_gpu(rl().update.model);
   // Over the NIC of a GPU that holds a part of it.
-  if (config.frozen.gpus > 0) return weights / (node.nics_per_gpu * node.nic_bandwidth);
+  if (config.frozen.gpus > 0) return weights / endpoint_bandwidth(scenario_.cluster);
   if (!config.handover.reference) return 2 * weights / gpu.hbm_bandwidth;  // read and written
   return gpu.pcie_bandwidth > BytesPerSecond(0) ? weights / gpu.pcie_bandwidth : Seconds(0);
 }

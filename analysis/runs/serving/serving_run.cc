@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "analysis/render/text/format.h"
 #include "analysis/runs/notes.h"
@@ -414,10 +415,9 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
   const ServingScenario& serving = *scenario.serving;
   PriceSources sources;
   sources.cluster = scenario.cluster;
-  sources.kernels =
-      std::make_shared<const KernelModel>(scenario.cluster.node.gpu, scenario.kernels, ClockState::power_limited);
   sources.links = scenario.links;
   sources.constants = serving.constants;
+  std::map<KernelLibrary, std::shared_ptr<const KernelModel>> kernels_of;  // one for all pools that share them
   std::vector<BuiltPool> pools;
   int first_gpu = 0;
   std::size_t first_replica = 0;
@@ -440,11 +440,10 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
           spec.slow_later.push_back(slowed(spec, replica - first_replica, *fault.speed));
     first_replica += static_cast<std::size_t>(spec.replicas);
     spec.expert_variation = expert_pace_of(serving, spec).variation;
-    PriceSources of_pool = sources;
-    if (spec.engine.kernels == KernelLibrary::torch_compile)
-      of_pool.kernels = std::make_shared<const KernelModel>(scenario.cluster.node.gpu, scenario.kernels,
-                                                            ClockState::power_limited, "cudnn");
-    pools.push_back(build_pool(spec, of_pool, first_gpu, busiest_loads(serving, spec, scenario.cluster),
+    std::shared_ptr<const KernelModel>& kernels = kernels_of[spec.engine.kernels];
+    if (!kernels) kernels = engine_kernels(spec.engine, scenario.cluster.node.gpu, scenario.kernels);
+    sources.kernels = kernels;
+    pools.push_back(build_pool(spec, sources, first_gpu, busiest_loads(serving, spec, scenario.cluster),
                                serving.expert_pace.drift_period / serving.haste()));
     pools.back().config.replica.jump = serving.jump;
     first_gpu += spec.replicas * spec.engine.plan.gpus();

@@ -64,7 +64,7 @@ void check_memory(const Scenario& scenario, const TrainingConfig& config, const 
   if (table.total() <= capacity) return;
   if (!allow_oom) {
     throw MemoryRefused("training.plan", table, capacity,
-                        memory_remedies(config, step.stages, step.schedule, step.hottest_load, capacity));
+                        memory_remedies(config, step.stages, step.schedule, step.hottest_load, scenario.cluster.node));
   }
   const std::string note = fmt::format(
       "the plan does not fit with {} tokens per sequence: {} of {} on the fullest GPU; replayed all the "
@@ -465,7 +465,8 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     origins.experts = scenario.training->model.moe.experts > 0;
     origins.adapters = scenario.training->adapter_rank > 0;
     const Bytes offered = scenario.cluster.node.gpu.hbm_usable();
-    if (!scenario.published.empty() && origins.memory->total() <= offered) origins.ran_in_bytes = offered.value();
+    if (!scenario.published.empty() && !scenario.run_changed && origins.memory->total() <= offered)
+      origins.ran_in_bytes = offered.value();
     origins.open = open_factors(scenario, {report.step_time, origins.memory->total()}, options);
     report.range = step_range(origins, *options.errors);
     if (report.projection) spread_hours(*report.projection, scenario, report.range->log_error, options);
@@ -475,11 +476,6 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
 }
 
 namespace {
-
-/// What a program that calls a collective on a stream of its own adds, which nccl-tests do not show: events, a stream
-/// that waits, a launch that nothing hides. all_reduce of 1 MiB on 8 H200 took torch.distributed 46 us where kernels of
-/// nccl-tests take 27 (stas00/ml-engineering, network/README.md @ 744d01e).
-constexpr Seconds kCaller(20e-6);
 
 /// Bytes on busy ports are known as rates of links are; launches and hops less well, and least where nobody measured
 /// them.
@@ -496,7 +492,7 @@ FigureRange collective_range(const CollectiveReport& report, const CollectiveRow
   const double port = std::min(1.0, report.port_bound / report.time);
   const double log_sd = std::hypot(port * rate, (1 - port) * start);
   FigureRange range = log_normal_range(report.time.value(), log_sd);
-  if (std::string_view(row.name).starts_with("nccl")) range.p95 += kCaller.value();
+  if (std::string_view(row.name).starts_with("nccl")) range.p95 += errors.of("collective_caller").late.value();
   return range;
 }
 
@@ -523,7 +519,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   report.run.folded = false;
   report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);
   report.time = result.makespan;
-  report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : node.nics_per_gpu * node.nic_bandwidth;
+  report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : endpoint_bandwidth(scenario.cluster);
   report.closed_form = row->closed_form_time(config.ranks, config.bytes, report.port);
   report.closed_form_applies = node.gpus == 1 || config.ranks <= node.gpus;
   for (const LinkLoad& busiest : busiest_links(graph, topology.network(), report.time, 1)) {

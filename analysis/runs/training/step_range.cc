@@ -182,8 +182,13 @@ RangeInput input_of(const StepOrigins::Open& open, const std::vector<double>& fa
 
 StepErrors::StepErrors(const CsvTable& table) {
   for (std::size_t row = 0; row < table.size(); ++row) {
-    StepError error{table.text(row, "name"), table.text(row, "title"), table.number(row, "log_sd"),
-                    table.has("log_mean") ? table.number(row, "log_mean") : 0, table.text(row, "source")};
+    StepError error{
+        table.text(row, "name"),
+        table.text(row, "title"),
+        table.number(row, "log_sd"),
+        table.has("log_mean") ? table.number(row, "log_mean") : 0,
+        table.text(row, "source"),
+        Seconds(table.has("late_us") && !table.text(row, "late_us").empty() ? table.number(row, "late_us") * 1e-6 : 0)};
     if (!(error.log_sd >= 0 && error.log_sd <= 3)) {
       throw InputError(Diagnostic{"analysis/data/step_errors.csv", 0, 0, "log_sd of " + error.name,
                                   fmt::format("{:g}", error.log_sd), "from 0 to 3", ""});
@@ -192,7 +197,7 @@ StepErrors::StepErrors(const CsvTable& table) {
   }
   std::vector<std::string_view> needed(kErrors.begin(), kErrors.end());
   needed.insert(needed.end(), {"memory_software", "loop", "loop_unknown", "collective_rate", "collective_start",
-                               "collective_start_network", "collective_start_unmeasured"});
+                               "collective_start_network", "collective_start_unmeasured", "collective_caller"});
   for (const std::string_view name : needed) {
     if (std::none_of(rows_.begin(), rows_.end(), [&](const StepError& row) { return row.name == name; })) {
       throw InputError(

@@ -28,6 +28,7 @@ struct StepError {
   double log_sd = 0;    ///< standard deviation of the logarithm of actual over predicted
   double log_mean = 0;  ///< and its mean: predictions that are known to be too low, or too high
   std::string source;
+  Seconds late;  ///< what there may be beside it that a prediction leaves out: on top of the upper end
 };
 
 /// How far off what steps are made of may be.

@@ -69,12 +69,12 @@ std::string rates(BytesPerSecond from, BytesPerSecond to) {
 std::string fp8_change(const Scenario& s) {
   if (s.serving) return engine(s).precision.linear == Precision::fp8 ? "linear layers, dispatch fp8 -> bf16" : "";
   const Precision linear = config(s).precision.linear;
-  if (linear != Precision::fp8 && linear != Precision::fp4) return "";
+  if (!is_narrow(linear)) return "";
   return fmt::format("linear layers, dispatch, activations {} -> bf16", name(linear));
 }
 void to_bf16(std::initializer_list<Precision*> formats) {
   for (Precision* format : formats) {
-    if (*format == Precision::fp8 || *format == Precision::fp4) *format = Precision::bf16;
+    if (is_narrow(*format)) *format = Precision::bf16;
   }
 }
 void undo_fp8(const Scenario&, Scenario& s) {

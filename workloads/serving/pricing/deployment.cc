@@ -166,6 +166,13 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   return out;
 }
 
+std::shared_ptr<const KernelModel> engine_kernels(const EngineConfig& engine, const GpuSpec& gpu,
+                                                  std::shared_ptr<const KernelCalibration> calibration) {
+  const bool compiled = engine.kernels == KernelLibrary::torch_compile;
+  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::power_limited,
+                                             compiled ? "cudnn" : "current");
+}
+
 BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, std::span<const double> busiest,
                      Seconds period) {
   const EngineConfig& engine = spec.engine;

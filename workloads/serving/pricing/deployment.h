@@ -23,6 +23,11 @@ struct PriceSources {
   std::shared_ptr<const EngineConstants> constants;
 };
 
+/// Kernels as an engine has them, at the clock that the board's limit leaves. Of a model that PyTorch compiles without
+/// an engine round it, attention is cuDNN's.
+std::shared_ptr<const KernelModel> engine_kernels(const EngineConfig& engine, const GpuSpec& gpu,
+                                                  std::shared_ptr<const KernelCalibration> calibration);
+
 /// A pool and what prices its iterations.
 struct BuiltPool {
   PoolConfig config;

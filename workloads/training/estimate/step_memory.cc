@@ -36,18 +36,20 @@ const StepEstimator::ModelMemory& StepEstimator::model_memory(const PlanChoice& 
   const auto [known, fresh] = model_memory_.try_emplace(key);
   if (!fresh) return known->second;
   set_choice(changed_, base_, choice, precisions_);
+  // Of layers of which some are computed again, those add least: all are taken for such.
+  changed_.recompute.full_layers = 0;
   const MemoryTerms terms(changed_, 1, shared_memory(changed_));
   const auto memory = [&](const StageContent& stage, int held) { return memory_of_stage(terms, stage, twice, held); };
   ModelMemory& of = known->second;
   of.base = memory(StageContent{}, 1);
-  // Of layers that are gathered (ZeRO-3) one or two are whole at a time, however many there are: what the ninth layer
-  // adds, each adds at least.
+  // Of layers that are gathered (ZeRO-3) or come from the host one or two are there at a time, however many there are:
+  // what one more than all of the model's would add, each adds at least.
   const auto layer = [&](double StageContent::*kind) {
-    StageContent eight, nine;
-    eight.*kind = 8;
-    nine.*kind = 9;
-    const Bytes activation = (memory(nine, 2) - memory(nine, 1)) - (memory(eight, 2) - memory(eight, 1));
-    return LayerMemory{std::max(Bytes(), memory(nine, 1) - memory(eight, 1) - activation), activation};
+    StageContent all, more;
+    all.*kind = std::max(8, base_.model.layers);
+    more.*kind = all.*kind + 1;
+    const Bytes activation = (memory(more, 2) - memory(more, 1)) - (memory(all, 2) - memory(all, 1));
+    return LayerMemory{std::max(Bytes(), memory(more, 1) - memory(all, 1) - activation), activation};
   };
   of.dense = layer(&StageContent::dense_layers);
   of.moe = layer(&StageContent::moe_layers);
@@ -119,6 +121,13 @@ RankMemory StepEstimator::Degrees::rank_memory(std::span<const std::uint16_t> ho
     all.head |= stage.head;
     all.mtp_modules += stage.mtp_modules;
     out.held.push_back(contents[content].activation);
+  }
+  // Where each stage computes some layers again, what is on its way from the host hangs on how they share them.
+  if (config.offload.activations > 0 && config.recompute.full_layers > 0) {
+    MemoryTerms::Held held;
+    for (const std::uint16_t content : holds) memory.add(held, contents[content].holds);
+    out.always = memory.figures(held, two_copies ? 2 : 1, Bytes()).total();
+    return out;
   }
   const auto [known, fresh] = always.try_emplace({PassProfiles::key(all), two_copies});
   if (fresh) known->second = memory_of_stage(memory, all, two_copies, 1) - activation(all);

@@ -151,7 +151,8 @@ std::vector<Bytes> memory_totals(const TrainingConfig& config, const std::vector
 }
 
 std::vector<std::string> memory_remedies(const TrainingConfig& config, const std::vector<StageContent>& stages,
-                                         const Schedule& schedule, double hottest_load, Bytes capacity) {
+                                         const Schedule& schedule, double hottest_load, const NodeSpec& node) {
+  const Bytes capacity = node.gpu.hbm_usable();
   std::vector<std::pair<std::string, TrainingConfig>> ideas;  // cheapest in time first
   const auto idea = [&](std::string text, bool applies, auto change) {
     if (!applies) return;
@@ -160,6 +161,7 @@ std::vector<std::string> memory_remedies(const TrainingConfig& config, const std
     ideas.emplace_back(std::move(text), std::move(changed));
   };
   const RecomputePlan& r = config.recompute;
+  const bool has_link = node.host_copy_rate() > BytesPerSecond(0);
   idea("training.plan.zero_stage: 1", config.plan.zero_stage == 0, [](auto& c) { c.plan.zero_stage = 1; });
   idea("training.precision.gradients: BF16", config.precision.gradients == Precision::fp32,
        [](auto& c) { c.precision.gradients = Precision::bf16; });
@@ -171,6 +173,8 @@ std::vector<std::string> memory_remedies(const TrainingConfig& config, const std
        [](auto& c) { c.recompute.attention_up_projections = true; });
   idea("training.precision.activations: FP8", config.precision.activations != Precision::fp8,
        [](auto& c) { c.precision.activations = Precision::fp8; });
+  idea("training.offload.activations: 1", has_link && config.offload.activations < 1,
+       [](auto& c) { c.offload.activations = 1; });
   idea("training.precision.moments: BF16", config.precision.moments == Precision::fp32,
        [](auto& c) { c.precision.moments = Precision::bf16; });
   idea("training.batch.micro_batch_sequences: 1", config.batch.micro_batch_sequences > 1,
@@ -180,6 +184,11 @@ std::vector<std::string> memory_remedies(const TrainingConfig& config, const std
     c.recompute.attention_up_projections = c.model.attention.type == AttentionType::latent;
   });
   idea("training.recompute.full_layer: true", !r.full_layer, [](auto& c) { c.recompute.full_layer = true; });
+  idea("training.recompute.full_layers: 0", r.full_layer && r.full_layers > 0,
+       [](auto& c) { c.recompute.full_layers = 0; });
+  idea("training.offload.optimizer: 1",
+       has_link && node.host_memory_bandwidth > BytesPerSecond(0) && config.offload.optimizer_share() < 1,
+       [](auto& c) { c.offload.optimizer = 1; });
 
   std::vector<std::string> result, insufficient;
   for (const auto& [text, changed] : ideas) {

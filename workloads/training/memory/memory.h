@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "hwmodels/fabric/cluster.h"
 #include "sim/base/units.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/training/memory/memory_table.h"
@@ -20,9 +21,9 @@ std::vector<MemoryTable> memory_per_rank(const TrainingConfig& config, const std
 std::vector<Bytes> memory_totals(const TrainingConfig& config, const std::vector<StageContent>& stages,
                                  const Schedule& schedule, double hottest_load);
 
-/// What to change so that the plan fits, each with the memory it would need: first what suffices, cheapest in time
-/// first, then what helps. For messages.
+/// What to change so that the plan fits on the GPUs of `node`, each with the memory it would need: first what suffices,
+/// cheapest in time first, then what helps. For messages.
 std::vector<std::string> memory_remedies(const TrainingConfig& config, const std::vector<StageContent>& stages,
-                                         const Schedule& schedule, double hottest_load, Bytes capacity);
+                                         const Schedule& schedule, double hottest_load, const NodeSpec& node);
 
 }  // namespace flopcast

@@ -32,7 +32,7 @@ double kept_scores(const TrainingConfig& config) {
 }
 
 /// Bytes that the experts of one layer leave behind.
-/// @param token_ranks MemoryTerms::ranks_of_a_token().
+/// @param kept of an element that a matrix product reads. @param token_ranks MemoryTerms::ranks_of_a_token().
 double kept_by_experts(const TrainingConfig& config, const TokensKept& tokens, double kept, double hottest_load,
                        double token_ranks) {
   const ModelConfig& model = config.model;
@@ -55,13 +55,14 @@ double kept_by_experts(const TrainingConfig& config, const TokensKept& tokens, d
 
 /// Bytes that one micro-batch leaves behind in one layer until its backward pass, where nothing of the layer is done
 /// again as a whole. Korthikanti et al. 2022 (arXiv 2205.05198), 4.1 to 4.3, for the layer's own matrices.
-double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load, double token_ranks) {
+double kept_in_format(const TrainingConfig& config, Precision activations, bool moe, double hottest_load,
+                      double token_ranks) {
   const ModelConfig& model = config.model;
   const AttentionConfig& attention = model.attention;
   const RecomputePlan& again = config.recompute;
   const TokensKept tokens(config);
   const double h = model.hidden;
-  const bool fp8 = config.precision.activations == Precision::fp8;
+  const bool fp8 = activations == Precision::fp8;
   const double kept = fp8 ? 1 + kScaleBytesPerElement : 2.0;  // bytes per element of a kept GEMM input
 
   if (again.selective_operations) {
@@ -93,10 +94,26 @@ double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load
   return moe ? bytes + kept_by_experts(config, tokens, kept, hottest_load, token_ranks) : bytes;
 }
 
+/// The same of a mean layer: those that multiply in BF16 keep what they read in BF16 too.
+double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load, double token_ranks) {
+  const Precision narrow = config.precision.activations;
+  const double wide = narrow == Precision::bf16 ? 0 : config.precision.bf16_share(config.model.layers);
+  double bytes = 0;
+  if (wide > 0) bytes += wide * kept_in_format(config, Precision::bf16, moe, hottest_load, token_ranks);
+  if (wide < 1) bytes += (1 - wide) * kept_in_format(config, narrow, moe, hottest_load, token_ranks);
+  return bytes;
+}
+
 /// Share of a stage's layers that are computed again.
-double layers_again(const TrainingConfig& config, const StageContent& stage) {
+double layers_again(const TrainingConfig& config, double layers_of_stage) {
+  if (!config.recompute.full_layer) return 0;
   if (config.recompute.full_layers == 0) return 1;
-  return std::min(1.0, config.recompute.full_layers / std::max(1.0, stage.layers()));
+  return std::min(1.0, config.recompute.full_layers / std::max(1.0, layers_of_stage));
+}
+
+/// Layers that are computed again keep their input.
+double input_of_layer(const TrainingConfig& config, double own_tokens) {
+  return 2.0 * config.model.hidden * own_tokens;
 }
 
 }  // namespace
@@ -108,6 +125,14 @@ Bytes MemoryFigures::total() const {
     if (bytes > 0) sum += Bytes(bytes);
   }
   return sum;
+}
+
+Bytes kept_in_mean_layer(const TrainingConfig& config, bool moe, double load, double token_ranks) {
+  const double stages = static_cast<double>(config.plan.pipeline) * config.plan.chunks;
+  const double again = layers_again(config, config.model.layers / stages);
+  double bytes = again * input_of_layer(config, TokensKept(config).own);
+  if (again < 1) bytes += (1 - again) * kept_in_layer(config, moe, load, token_ranks);
+  return Bytes(bytes);
 }
 
 double MemoryTerms::ranks_of_a_token(const TrainingConfig& config) {
@@ -139,21 +164,18 @@ MemoryTerms::MemoryTerms(const TrainingConfig& config, double hottest_load, cons
   moe_ = experts_ ? kept_in_layer(config, true, hottest_load, shared.token_ranks) : 0;
 }
 
-Bytes MemoryTerms::kept(bool moe) const {
-  if (config_.recompute.full_layer && config_.recompute.full_layers == 0)
-    return Bytes(2.0 * config_.model.hidden * own_);
-  return Bytes(moe && experts_ ? moe_ : dense_);
+/// Of one micro-batch, in the layers of a stage.
+Bytes MemoryTerms::kept_in(const StageContent& stage) const {
+  const double again = layers_again(config_, stage.layers());
+  const double input = again * input_of_layer(config_, own_);
+  return Bytes(stage.dense_layers * (input + (1 - again) * dense_) + stage.moe_layers * (input + (1 - again) * moe_));
 }
 
 Bytes MemoryTerms::activation(const StageContent& stage) const {
-  // Layers that are computed again keep their input.
-  const double again = config_.recompute.full_layer ? layers_again(config_, stage) : 0;
-  const double input = 2.0 * config_.model.hidden * own_;
-  const double dense = again * input + (1 - again) * dense_;
-  const double moe = experts_ ? again * input + (1 - again) * moe_ : 0;
-  const double stays = 1 - config_.offload.activations;
-  double bytes = (stage.dense_layers * dense + stage.moe_layers * moe) * stays;
-  bytes += stage.mtp_modules * ((mtp_moe_ ? moe : dense) + 4.0 * config_.model.hidden * own_);
+  double bytes = kept_in(stage).value() * (1 - config_.offload.activations);
+  const double again = layers_again(config_, stage.layers());
+  const double of_mtp = again * input_of_layer(config_, own_) + (1 - again) * (mtp_moe_ ? moe_ : dense_);
+  bytes += stage.mtp_modules * (of_mtp + 4.0 * config_.model.hidden * own_);
   if (stage.head) bytes += 2.0 * config_.model.hidden * own_ * (1 + stage.mtp_modules);
   return Bytes(bytes);
 }
@@ -163,6 +185,13 @@ void MemoryTerms::add(Held& held, const StageContent& stage) const {
   held.elements += elements;
   held.trained += config_.adapter_rank == 0 ? elements : trained_parameters(config_, stage);
   held.layers += stage.layers() + stage.mtp_modules;
+  held.kept += kept_in(stage).value();
+  if (layers_again(config_, stage.layers()) < 1) {
+    if (stage.dense_layers > 0) held.largest = std::max(held.largest, dense_);
+    if (stage.moe_layers > 0) held.largest = std::max(held.largest, moe_);
+  } else if (stage.layers() > 0) {
+    held.largest = std::max(held.largest, input_of_layer(config_, own_));
+  }
   held.head |= stage.head;
   held.embedding |= stage.embedding;
 }
@@ -228,8 +257,8 @@ MemoryFigures MemoryTerms::figures(const Held& held, int holders, Bytes activati
   const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
   of.optimiser_states = state * sharded(trained, holders) * (1 - offload.optimizer_share());
   of.activations = activations.value();
-  // Two layers' activations are on their way.
-  if (offload.activations > 0) of.activations += 2 * std::max(kept(false).value(), experts_ ? kept(true).value() : 0);
+  // Two layers' activations are on their way, where so much leaves at all.
+  of.activations += std::min(2 * held.largest, offload.activations * held.kept);
   if (config_.recompute.full_layer) of.layer_again = experts_ ? moe_ : dense_;
   if (experts_ && config_.plan.expert > 1) {
     const double sent = sliced_ * config_.plan.senders();

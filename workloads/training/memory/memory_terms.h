@@ -18,12 +18,19 @@ struct MemoryFigures {
   Bytes total() const;
 };
 
+/// Bytes that one micro-batch leaves behind in a layer, wherever they lie: in the mean of a model's layers, of which
+/// some may be computed again and some multiply in BF16.
+/// @param load of the experts of this GPU over the mean. @param token_ranks MemoryTerms::ranks_of_a_token().
+Bytes kept_in_mean_layer(const TrainingConfig& config, bool moe, double load, double token_ranks);
+
 class MemoryTerms {
  public:
   /// What a rank holds, over its stages.
   struct Held {
     StageParameters elements, trained;
     double layers = 0;
+    double kept = 0;     ///< bytes that one micro-batch leaves behind in its layers, wherever they lie
+    double largest = 0;  ///< the most that it leaves behind in one of them
     bool head = false, embedding = false;
     double all() const { return elements.replicated + elements.expert; }
   };
@@ -43,8 +50,6 @@ class MemoryTerms {
   /// its own. Depends on the model, on expert parallelism and on the dispatcher.
   static double ranks_of_a_token(const TrainingConfig& config);
 
-  /// Bytes that one micro-batch leaves behind in one layer, wherever they lie.
-  Bytes kept(bool moe) const;
   /// Bytes that one micro-batch leaves behind on the GPU in one stage.
   Bytes activation(const StageContent& stage) const;
   void add(Held& held, const StageContent& stage) const;
@@ -62,6 +67,7 @@ class MemoryTerms {
   double logit_bytes() const;
 
  private:
+  Bytes kept_in(const StageContent& stage) const;
   double sharded(const StageParameters& of, int holders) const;
   double passing(const Held& held, const StageParameters& whole, int holders, double units, double bytes) const;
 

@@ -203,8 +203,8 @@ class Pricer {
     if (std::holds_alternative<MemoryTraffic>(kernel.shape)) return {};
     if (kernel.adapter) return software.host_adapter;
     const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
-    const bool narrow = gemm != nullptr && (gemm->precision == Precision::fp8 || gemm->precision == Precision::fp4);
-    return narrow ? software.host_module + software.host_module_fp8 : software.host_module;
+    return gemm != nullptr && is_narrow(gemm->precision) ? software.host_module + software.host_module_fp8
+                                                         : software.host_module;
   }
   /// Kernels were measured with fast accumulation, which gradients are not left to.
   static bool sums_exactly(const LayerKernel& kernel) {
@@ -408,8 +408,7 @@ PriceSource source_of(const LayerKernel& kernel) {
   const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
   if (gemm == nullptr) return PriceSource::memory_bound;
   if (kernel.part == LayerPart::routed_experts) return PriceSource::expert_gemm;
-  return gemm->precision == Precision::fp8 || gemm->precision == Precision::fp4 ? PriceSource::gemm_fp8
-                                                                                : PriceSource::gemm;
+  return is_narrow(gemm->precision) ? PriceSource::gemm_fp8 : PriceSource::gemm;
 }
 
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels,

@@ -106,7 +106,11 @@ StepPrices::LayerPrices StepPrices::price_layer(bool moe, double load) const {
   const SoftwareProfile& software = config_.software;
   if (moe && (software.host_module > Seconds(0) || software.host_experts > Seconds(0)))
     exchanged = 2 * exchanges_.expert_exchange(sent_tokens(config_));
-  return {price_phases(shape, sms_[0], exchanged), price_phases(shape, sms_[1], Seconds(0))};
+  Seconds copied;
+  if (config_.offload.activations > 0)
+    copied = kept_in_mean_layer(config_, moe, load, MemoryTerms::ranks_of_a_token(config_)) /
+             exchanges_.node().host_copy_rate();
+  return {price_phases(shape, sms_[0], exchanged, copied), price_phases(shape, sms_[1], Seconds(0), copied)};
 }
 
 const StepPrices::LayerPrices& StepPrices::moe(std::size_t expert_rank) const {
@@ -124,7 +128,7 @@ const StepPrices::LayerPrices& StepPrices::moe(std::size_t expert_rank) const {
 
 /// All phases of a layer. Where the host takes longer to start those of a direction than the GPU to run them, the GPU
 /// waits: as long in all as the host is behind, wherever in the layer that is.
-StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Seconds exchanged) const {
+StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Seconds exchanged, Seconds copied) const {
   Layer layer;
   std::array<Seconds, kPhases> host;
   for (std::size_t p = 0; p < kPhases; ++p) {
@@ -144,7 +148,7 @@ StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Sec
       of_nominal_gpu += layer[p].nominal + layer[p].exchange;
       of_host += host[p];
     }
-    wait_for_copies(layer, direction ? Phase::mlp_forward : Phase::attention_backward, shape.moe,
+    wait_for_copies(layer, direction ? Phase::mlp_forward : Phase::attention_backward, copied,
                     std::max(of_nominal_gpu, of_host));
     if (of_host <= of_nominal_gpu) continue;
     for (std::size_t p = 0; p < kPhases; ++p) {
@@ -160,10 +164,9 @@ StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Sec
 }
 
 /// Activations on their way to the host's memory, or back: what takes longer than the layer, the GPU waits for.
-void StepPrices::wait_for_copies(Layer& layer, Phase at, bool moe, Seconds beside) const {
+void StepPrices::wait_for_copies(Layer& layer, Phase at, Seconds copy, Seconds beside) const {
   const OffloadPlan& offload = config_.offload;
   if (offload.activations <= 0) return;
-  const Seconds copy = MemoryTerms(config_, 1).kept(moe) / exchanges_.node().host_copy_rate();
   const Seconds wait = offload.activations * (offload.overlap ? std::max(copy - beside, Seconds(0)) : copy);
   Price& price = layer[static_cast<std::size_t>(at)];
   price.time += wait;

@@ -69,8 +69,9 @@ class StepPrices {
   using LayerPrices = std::array<Layer, 2>;  // [share][phase]
   Price price(const PhaseCost& cost) const;
   LayerPrices price_layer(bool moe, double load) const;
-  void wait_for_copies(Layer& layer, Phase at, bool moe, Seconds beside) const;
-  Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged) const;
+  void wait_for_copies(Layer& layer, Phase at, Seconds copy, Seconds beside) const;
+  /// @param copied to the host's memory in the forward pass and back in the backward pass, beside compute or before it.
+  Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged, Seconds copied) const;
   const LayerPrices& moe(std::size_t expert_rank) const;
 
   StepPrices(const TrainingConfig& config, std::unique_ptr<KernelMemo> kernels, const ExchangeTimes& exchanges,
