@@ -290,9 +290,9 @@ TEST_CASE("what is offloaded needs a place to lie and a way there") {
   CHECK_THAT(
       faults_of(kSmall, {"training.offload.optimizer=0.5", "cluster.node_override.host_memory_bandwidth=0 GB/s"}),
       ContainsSubstring("training.offload.optimizer") && ContainsSubstring("host_memory_bandwidth"));
-  const std::string all =
-      faults_of(kSmall, {"training.plan.zero_stage=3", "training.offload.parameters=true",
-                         "training.offload.activations=0.5", "cluster.node_override.host_bandwidth=0 GB/s"});
+  const std::string all = faults_of(
+      kSmall, {"training.plan.zero_stage=3", "training.offload.parameters=true", "training.offload.activations=0.5",
+               "cluster.node_override.host_bandwidth=0 GB/s per direction"});
   CHECK_THAT(all, ContainsSubstring("training.offload.parameters: found a GPU whose link to the host is not known"));
   CHECK_THAT(all, ContainsSubstring("training.offload.activations: found a GPU whose link"));
   CHECK_THAT(all, !ContainsSubstring("training.offload.optimizer"));

@@ -97,6 +97,8 @@ GpuSpec gpu_spec(const Entry<proto::Gpu>& entry) {
   out.name = entry.name;
   out.sources = entry.sources;
   out.changed_fields = entry.changed;
+  out.sold_tdp = out.tdp;
+  out.sold_bf16_peak = out.bf16_peak;
   return out;
 }
 
@@ -147,10 +149,8 @@ ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& 
   }
   out.name = entry.name;
   out.node = node_spec(node, gpu_spec(gpu));
-  if (c.has_gpu_override()) {
-    out.node.gpu.sold_tdp = sold.tdp;
-    out.node.gpu.sold_bf16_peak = sold.bf16_peak;
-  }
+  out.node.gpu.sold_tdp = sold.tdp;
+  out.node.gpu.sold_bf16_peak = sold.bf16_peak;
   out.nodes = c.nodes();
   out.fabric = fabric_spec(fabric);
   if (out.fabric.sites > 1 && out.fabric.site_bandwidth <= BytesPerSecond(0)) {
