@@ -117,11 +117,12 @@ TEST_CASE("each overlap helps, and none makes time negative") {
 }
 
 TEST_CASE("attention kernels of Ampere's instructions are as fast as the chip's others where it has no newer ones") {
-  const auto step = [](const char* node, const char* kernel, double rate = 0) {
+  const auto step = [](const char* node, const char* kernel, double rate = 0, double on_a100 = 0) {
     Scenario s = testing::resolved(
         kSmall, std::vector<std::string>{std::string("cluster.node=") + node, "training.batch.sequence_length=32768",
                                          std::string("training.attention_kernel=") + kernel});
     s.training->software.attention_rate = FlopPerSecond(rate);
+    s.training->software.attention_rate_a100 = FlopPerSecond(on_a100);
     RunOptions options;
     options.allow_oom = true;
     return step_time(s, *s.training, options).value();
@@ -134,6 +135,9 @@ TEST_CASE("attention kernels of Ampere's instructions are as fast as the chip's 
   // A rate is stated for 132 SMs at 1,830 MHz; an A100 has 108 at 1,410, and reaches 115 of 182 TFLOP/s.
   CHECK(step("hgx-a100", "fused", 182e12) > step("hgx-a100", "fused"));
   CHECK(step("hgx-a100", "fused", 182e12 * 132 * 1830 / (108 * 1410)) < step("hgx-a100", "fused", 182e12));
+  // Where the A100's own is stated, that counts there, and nowhere else.
+  CHECK(step("hgx-a100", "fused", 182e12, 101e12) > step("hgx-a100", "fused", 182e12));
+  CHECK(step("hgx-h100", "fused", 182e12, 101e12) == step("hgx-h100", "fused", 182e12));
 }
 
 TEST_CASE("what lies in the host's memory leaves the GPU's, and takes the time of its link and of the CPUs") {

@@ -16,6 +16,8 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.eager) text += ", norms, positions and activations as chains of eager kernels";
   if (software.attention_rate > FlopPerSecond(0))
     text += fmt::format(", attention at {:.0f} TFLOPS at most", software.attention_rate.value() / 1e12);
+  if (software.attention_rate_a100 > FlopPerSecond(0))
+    text += fmt::format(" ({:.0f} on an A100)", software.attention_rate_a100.value() / 1e12);
   if (software.expert_cast_bytes > 0)
     text += fmt::format(", FP8 weights of experts cast for every micro-batch ({:g} bytes each)",
                         software.expert_cast_bytes);

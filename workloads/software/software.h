@@ -61,6 +61,7 @@ struct SoftwareProfile {
   /// Attention computes no faster, forward and backward, on 132 SMs at 1,830 MHz (an H100); 0: as measured on its
   /// kernels.
   FlopPerSecond attention_rate;
+  FlopPerSecond attention_rate_a100;  ///< on 108 SMs at 1,410 MHz; 0: as many per SM and cycle
   double expert_cast_bytes = 0;  ///< moved per parameter of an expert and micro-batch, in FP8 with scales per tensor
   Seconds host_module;           ///< host time of each call of a linear layer or attention, beside launches
   Seconds host_module_fp8;       ///< what a linear layer in FP8 takes more
@@ -113,6 +114,7 @@ struct SoftwareProfile {
     field("fused_activation", &SoftwareProfile::fused_activation, {"software"});
     field("eager", &SoftwareProfile::eager, {"software"});
     field("attention_rate", &SoftwareProfile::attention_rate, {"software"});
+    field("attention_rate_a100", &SoftwareProfile::attention_rate_a100, {"software"});
     field("expert_cast_bytes", &SoftwareProfile::expert_cast_bytes, {"software"});
     field("host_module", &SoftwareProfile::host_module, {"software"});
     field("host_module_fp8", &SoftwareProfile::host_module_fp8, {"software"});

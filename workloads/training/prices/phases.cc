@@ -265,10 +265,14 @@ class Pricer {
       time.time += Flop(scores * kOperationsPerScore) / (kernels_.kernels().gpu().fp32_peak / 4);
     }
     if (const FlopPerSecond most = config_.software.attention_rate; most > FlopPerSecond(0)) {
-      // As fast per SM and cycle on every chip: such kernels are made of Ampere's instructions.
+      // As fast per SM and cycle on every chip: such kernels are made of Ampere's instructions. On the A100 itself they
+      // meet the board's limit.
       const GpuSpec& gpu = kernels_.kernels().gpu();
-      const double over_measured = gpu.sms * gpu.boost_clock.value() / (132 * 1.83e9);
-      time.time = std::max(time.time, flop(shape) / (most * over_measured));
+      const double cycles = gpu.sms * gpu.boost_clock.value();
+      const FlopPerSecond of_a100 = config_.software.attention_rate_a100;
+      const bool known = gpu.architecture == "ampere" && of_a100 > FlopPerSecond(0);
+      const FlopPerSecond rate = known ? of_a100 * (cycles / (108 * 1.41e9)) : most * (cycles / (132 * 1.83e9));
+      time.time = std::max(time.time, flop(shape) / rate);
     }
     return time;
   }
