@@ -210,6 +210,25 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
   const double spared = (whole - early) / (whole - without);  // attention and norms take time beside the products
   CHECK(spared < ffn / 3 / layer);
   CHECK(spared > 0.6 * ffn / 3 / layer);
+  // Of six exchanges of a layer with experts (two forward, two again, two backward) the one behind the experts'
+  // products done again is spared.
+  const auto with_experts = [](bool early, bool exchanged) {
+    const std::vector<std::string> sets{
+        "training.plan.pipeline=1",
+        "training.plan.chunks=1",
+        "training.plan.data=64",
+        "training.schedule=1f1b",
+        "training.recompute.full_layer=true",
+        std::string("training.mechanisms.expert_communication=") + (exchanged ? "true" : "false")};
+    Scenario s = testing::resolved("mixtral_8x7b_64_h100", sets);
+    s.training->software.stops_early = early;
+    RunOptions options;
+    options.allow_oom = true;
+    return step_time(s, *s.training, options).value();
+  };
+  const double exchanges = with_experts(false, true) - with_experts(false, false);
+  CHECK(with_experts(true, false) == with_experts(false, false));
+  CHECK(with_experts(false, true) - with_experts(true, true) == Approx(exchanges / 6).epsilon(0.1));
   // Gradients that are reduced once, not for each of 32 micro-batches.
   const auto last = [](SoftwareProfile& s) { s.reduces_last = true; };
   CHECK(step(sharded, last) < base);

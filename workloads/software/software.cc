@@ -63,7 +63,7 @@ std::string to_text(const SoftwareProfile& software) {
                         software.expert_bias_kernels > 1 ? "products" : "second products");
   if (software.indexed_rows) text += ", rows of experts gathered and added up by PyTorch's kernels for indices";
   if (software.bf16_loss) text += ", the loss of logits in BF16";
-  if (software.stops_early) text += ", layers done again without their last product";
+  if (software.stops_early) text += ", layers done again without their last product and what comes behind it";
   if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";
   if (software.autograd) text += ", weight gradients not beside the exchange of a lone backward";
   if (software.even_split) text += ", layers spread evenly over stages";

@@ -56,8 +56,8 @@ struct SoftwareProfile {
   std::string libraries = "current";  ///< of matrix products; "2024": as measured then
   int expert_bias_kernels = 0;        ///< 1: biases of experts' second products by PyTorch's kernels; 2: of both
   bool bf16_loss = false;             ///< a chain of kernels makes the loss of logits in BF16
-  bool stops_early = false;           ///< a layer done again ends before its last product
-  bool eager = false;  ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
+  bool stops_early = false;  ///< a layer done again ends before its last product, and what is sent back after it
+  bool eager = false;        ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
   /// Attention computes no faster, forward and backward, on 132 SMs at 1,830 MHz (an H100); 0: as measured on its
   /// kernels.
   FlopPerSecond attention_rate;
