@@ -235,6 +235,19 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
   CHECK(step({}, last) == step({}, as_is));
 }
 
+TEST_CASE("a graph of the whole step leaves its host time for what it does of every step") {
+  const auto step = [](bool whole) {
+    const Scenario s = testing::resolved(
+        "h100_llama_3_1_8b_bf16_64",
+        std::vector<std::string>{"training.cuda_graphs=true",
+                                 std::string("training.iteration_graph=") + (whole ? "true" : "false")});
+    return step_time(s, *s.training, RunOptions{});
+  };
+  const Seconds of_host =
+      testing::resolved("h100_llama_3_1_8b_bf16_64", std::vector<std::string>{}).training->overheads.step;
+  CHECK((step(false) - step(true)).value() == Approx(of_host.value()).epsilon(0.02));
+}
+
 TEST_CASE("products by the libraries of 2024 take longer in BF16; FP8 was not measured with them") {
   const auto step = [](const char* scenario, const char* libraries, std::vector<std::string> sets = {}) {
     Scenario s = testing::resolved(scenario, sets);

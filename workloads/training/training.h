@@ -367,6 +367,8 @@ struct TrainingConfig {
   Mechanisms mechanisms;
   TrainingOverheads overheads;
   double efficiency = 1;     ///< what-if: all compute runs at this fraction of its predicted speed
+  /// All passes of a step are one graph, beside which the host does what it does of every step.
+  bool iteration_graph = false;
   bool cuda_graphs = false;  ///< kernels are launched as graphs: no host time, shorter gaps
   /// FP8 in blocks is DeepGEMM's; everything else comes from cuBLAS.
   bool vendor_gemms() const { return precision.linear != Precision::fp8 || precision.scaling != Scaling::blocks; }
@@ -408,6 +410,7 @@ struct TrainingConfig {
     field("mechanisms", &TrainingConfig::mechanisms);
     field("overheads", &TrainingConfig::overheads, {.resolved = true});
     field("efficiency", &TrainingConfig::efficiency, {"what-if"});
+    field("iteration_graph", &TrainingConfig::iteration_graph, {"software"});
     field("cuda_graphs", &TrainingConfig::cuda_graphs, {"software"});
     field("software", &TrainingConfig::software, {.resolved = true});
     field("attention_kernel", &TrainingConfig::attention_kernel, {"software"});

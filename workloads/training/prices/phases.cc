@@ -188,9 +188,11 @@ class Pricer {
 
  private:
   /// How many rows an expert gets is known on the GPU only, unless every expert takes as many: dispatch and experts are
-  /// left out of CUDA graphs (Megatron-Core --cuda-graph-scope attn moe_router moe_preprocess).
+  /// left out of CUDA graphs (Megatron-Core --cuda-graph-scope attn moe_router moe_preprocess). A graph of the whole
+  /// step has buffers that are large enough for all (full_iteration).
   bool routes_outside_graphs() const {
-    return config_.software.host_experts > Seconds(0) && !config_.expert_load.capacity_factor;
+    return config_.software.host_experts > Seconds(0) && !config_.expert_load.capacity_factor &&
+           !config_.iteration_graph;
   }
   bool in_graph(const LayerKernel& kernel) const {
     const bool expert = kernel.part == LayerPart::routed_experts || kernel.part == LayerPart::rows;
