@@ -260,8 +260,8 @@ void check_precision(const PrecisionPlan& precision, const Places& places, Diagn
     faults.push_back(
         places.fault("training.precision.scaling", "scales for operands that are not FP8", "none, or linear: \"fp8\""));
   }
-  if (precision.bf16_layers && !is_narrow(precision.linear)) {
-    faults.push_back(places.fault("training.precision.bf16_layers", fmt::format("{}", *precision.bf16_layers),
+  if (precision.bf16_layers > 0 && !is_narrow(precision.linear)) {
+    faults.push_back(places.fault("training.precision.bf16_layers", fmt::format("{}", precision.bf16_layers),
                                   "nothing, or linear: \"fp8\" or \"fp4\": all layers are as wide"));
   }
 }

@@ -127,13 +127,11 @@ struct PrecisionPlan {
   Precision moments = Precision::fp32;      ///< both AdamW moments
   Precision activations = Precision::bf16;  ///< what linear layers keep for the weight gradient
   bool current_scales = false;              ///< per tensor: made by a pass of its own before each cast
-  /// Layers, the first and the last, whose linear layers multiply in BF16 all the same. None: as the recipe of the
-  /// format has it, 15 % of them with FP4 and no others.
-  std::optional<int> bf16_layers;
+  /// Layers, the first and the last, whose linear layers multiply in BF16 all the same.
+  int bf16_layers = 0;
   double bf16_share(int layers) const {
     if (!is_narrow(linear)) return 0;
-    if (bf16_layers) return std::min(1.0, static_cast<double>(*bf16_layers) / std::max(1, layers));
-    return linear == Precision::fp4 ? 0.15 : 0;
+    return std::min(1.0, static_cast<double>(bf16_layers) / std::max(1, layers));
   }
 
   template <class Visitor>
@@ -150,7 +148,7 @@ struct PrecisionPlan {
     field("moments", &PrecisionPlan::moments, {"precision"});
     field("activations", &PrecisionPlan::activations, {"precision"});
     field("current_scales", &PrecisionPlan::current_scales, {"precision"});
-    field("bf16_layers", &PrecisionPlan::bf16_layers, {.cause = "precision", .absent = "as the recipe has it"});
+    field("bf16_layers", &PrecisionPlan::bf16_layers, {"precision"});
   }
 };
 
