@@ -24,8 +24,9 @@ namespace flopcast {
 enum class ContextExchange : std::uint8_t {
   ring,        ///< pieces go round while attention works on the ones before (Ring Attention, arXiv 2310.01889)
   all_gather,  ///< all of them before attention starts (Llama 3, arXiv 2407.21783, 3.3.2)
+  all_to_all,  ///< pieces for heads: each computes some heads of whole sequences (DeepSpeed-Ulysses, arXiv 2309.14509)
 };
-constexpr std::array<std::string_view, 2> enum_names(ContextExchange) { return {"ring", "all_gather"}; }
+constexpr std::array<std::string_view, 3> enum_names(ContextExchange) { return {"ring", "all_gather", "all_to_all"}; }
 
 /// Degrees of parallelism. GPUs = data * tensor * context * pipeline. Experts are spread over `expert` groups of
 /// `expert_tensor` ranks, taken from all GPUs of one pipeline stage.
@@ -365,9 +366,9 @@ struct TrainingConfig {
   Mechanisms mechanisms;
   TrainingOverheads overheads;
   double efficiency = 1;     ///< what-if: all compute runs at this fraction of its predicted speed
+  bool cuda_graphs = false;  ///< kernels are launched as graphs: no host time, shorter gaps
   /// All passes of a step are one graph, beside which the host does what it does of every step.
   bool iteration_graph = false;
-  bool cuda_graphs = false;  ///< kernels are launched as graphs: no host time, shorter gaps
   /// FP8 in blocks is DeepGEMM's; everything else comes from cuBLAS.
   bool vendor_gemms() const { return precision.linear != Precision::fp8 || precision.scaling != Scaling::blocks; }
   SoftwareProfile software;  ///< the framework
@@ -408,8 +409,8 @@ struct TrainingConfig {
     field("mechanisms", &TrainingConfig::mechanisms);
     field("overheads", &TrainingConfig::overheads, {.resolved = true});
     field("efficiency", &TrainingConfig::efficiency, {"what-if"});
-    field("iteration_graph", &TrainingConfig::iteration_graph, {"software"});
     field("cuda_graphs", &TrainingConfig::cuda_graphs, {"software"});
+    field("iteration_graph", &TrainingConfig::iteration_graph, {"software"});
     field("software", &TrainingConfig::software, {.resolved = true});
     field("attention_kernel", &TrainingConfig::attention_kernel, {"software"});
     field("fused_loss", &TrainingConfig::fused_loss, {"software"});

@@ -121,7 +121,8 @@ LayerWork work_of(const TrainingConfig& config, double tokens) {
 LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
   LayerWork work = work_of(config, static_cast<double>(layer.tokens));
   work.moe = layer.moe;
-  work.context = {config.plan.context, config.plan.context_exchange == ContextExchange::all_gather};
+  work.context = {config.plan.context, config.plan.context_exchange == ContextExchange::all_gather,
+                  config.plan.context > 1 && config.plan.context_exchange == ContextExchange::all_to_all};
   // Documents that are packed into a sequence: as many sequences of their mean length, each cut over the GPUs that
   // share one.
   const std::int64_t longest = std::min(layer.sequence_length, config.batch.attended());
