@@ -90,6 +90,8 @@ class TrainingResolver {
       add("training.attention_kernel", fmt::format("unfused over {} GPUs that share a sequence", config.plan.context),
           "fused or flash2, or training.plan.context: 1");
     }
+    if (config.iteration_graph && !config.cuda_graphs)
+      add("training.iteration_graph", "true without graphs", "false, or training.cuda_graphs: true");
     schedule(config);
     out_.training = std::move(config);
   }

@@ -114,6 +114,17 @@ void check_tensor(const ParallelPlan& plan, const ModelConfig& model, const std:
   }
 }
 
+/// Who changes pieces of sequences for heads needs some for each GPU.
+void check_context_heads(const ParallelPlan& plan, const ModelConfig& model, const std::string& path,
+                         const Places& places, Diagnostics& faults) {
+  if (plan.context < 2 || plan.context_exchange != ContextExchange::all_to_all) return;
+  const int heads = std::gcd(model.attention.heads, model.attention.kv_heads);
+  if (heads % (plan.tensor * plan.context) == 0) return;
+  faults.push_back(places.fault(
+      path + ".context_exchange", fmt::format("\"all_to_all\" over context {} x tensor {}", plan.context, plan.tensor),
+      fmt::format("\"ring\", or GPUs that divide the {} heads of keys and values of {}", heads, model.name)));
+}
+
 void check_sharding(const ParallelPlan& plan, const std::string& path, const Places& places, Diagnostics& faults) {
   if (plan.shard_group == 0) return;
   const std::string found = fmt::format("{}", plan.shard_group);
@@ -156,6 +167,7 @@ std::string batch_remedy(const ScheduleRow& row, const ScheduleRequest& request,
 void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths, const Places& places,
                 Diagnostics& faults) {
   check_tensor(plan, model, paths.plan, places, faults);
+  check_context_heads(plan, model, paths.plan, places, faults);
   check_sharding(plan, paths.plan, places, faults);
   check_experts(plan, model, paths.plan, places, faults);
 }
@@ -260,8 +272,8 @@ void check_precision(const PrecisionPlan& precision, const Places& places, Diagn
     faults.push_back(
         places.fault("training.precision.scaling", "scales for operands that are not FP8", "none, or linear: \"fp8\""));
   }
-  if (precision.bf16_layers && !is_narrow(precision.linear)) {
-    faults.push_back(places.fault("training.precision.bf16_layers", fmt::format("{}", *precision.bf16_layers),
+  if (precision.bf16_layers > 0 && !is_narrow(precision.linear)) {
+    faults.push_back(places.fault("training.precision.bf16_layers", fmt::format("{}", precision.bf16_layers),
                                   "nothing, or linear: \"fp8\" or \"fp4\": all layers are as wide"));
   }
 }

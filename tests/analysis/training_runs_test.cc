@@ -117,11 +117,12 @@ TEST_CASE("each overlap helps, and none makes time negative") {
 }
 
 TEST_CASE("attention kernels of Ampere's instructions are as fast as the chip's others where it has no newer ones") {
-  const auto step = [](const char* node, const char* kernel, double rate = 0) {
+  const auto step = [](const char* node, const char* kernel, double rate = 0, double on_a100 = 0) {
     Scenario s = testing::resolved(
         kSmall, std::vector<std::string>{std::string("cluster.node=") + node, "training.batch.sequence_length=32768",
                                          std::string("training.attention_kernel=") + kernel});
     s.training->software.attention_rate = FlopPerSecond(rate);
+    s.training->software.attention_rate_a100 = FlopPerSecond(on_a100);
     RunOptions options;
     options.allow_oom = true;
     return step_time(s, *s.training, options).value();
@@ -134,6 +135,9 @@ TEST_CASE("attention kernels of Ampere's instructions are as fast as the chip's 
   // A rate is stated for 132 SMs at 1,830 MHz; an A100 has 108 at 1,410, and reaches 115 of 182 TFLOP/s.
   CHECK(step("hgx-a100", "fused", 182e12) > step("hgx-a100", "fused"));
   CHECK(step("hgx-a100", "fused", 182e12 * 132 * 1830 / (108 * 1410)) < step("hgx-a100", "fused", 182e12));
+  // Where the A100's own is stated, that counts there, and nowhere else.
+  CHECK(step("hgx-a100", "fused", 182e12, 101e12) > step("hgx-a100", "fused", 182e12));
+  CHECK(step("hgx-h100", "fused", 182e12, 101e12) == step("hgx-h100", "fused", 182e12));
 }
 
 TEST_CASE("what lies in the host's memory leaves the GPU's, and takes the time of its link and of the CPUs") {
@@ -206,10 +210,42 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
   const double spared = (whole - early) / (whole - without);  // attention and norms take time beside the products
   CHECK(spared < ffn / 3 / layer);
   CHECK(spared > 0.6 * ffn / 3 / layer);
+  // Of six exchanges of a layer with experts (two forward, two again, two backward) the one behind the experts'
+  // products done again is spared.
+  const auto with_experts = [](bool early, bool exchanged) {
+    const std::vector<std::string> sets{
+        "training.plan.pipeline=1",
+        "training.plan.chunks=1",
+        "training.plan.data=64",
+        "training.schedule=1f1b",
+        "training.recompute.full_layer=true",
+        std::string("training.mechanisms.expert_communication=") + (exchanged ? "true" : "false")};
+    Scenario s = testing::resolved("mixtral_8x7b_64_h100", sets);
+    s.training->software.stops_early = early;
+    RunOptions options;
+    options.allow_oom = true;
+    return step_time(s, *s.training, options).value();
+  };
+  const double exchanges = with_experts(false, true) - with_experts(false, false);
+  CHECK(with_experts(true, false) == with_experts(false, false));
+  CHECK(with_experts(false, true) - with_experts(true, true) == Approx(exchanges / 6).epsilon(0.1));
   // Gradients that are reduced once, not for each of 32 micro-batches.
   const auto last = [](SoftwareProfile& s) { s.reduces_last = true; };
   CHECK(step(sharded, last) < base);
   CHECK(step({}, last) == step({}, as_is));
+}
+
+TEST_CASE("a graph of the whole step leaves its host time for what it does of every step") {
+  const auto step = [](bool whole) {
+    const Scenario s = testing::resolved(
+        "h100_llama_3_1_8b_bf16_64",
+        std::vector<std::string>{"training.cuda_graphs=true",
+                                 std::string("training.iteration_graph=") + (whole ? "true" : "false")});
+    return step_time(s, *s.training, RunOptions{});
+  };
+  const Seconds of_host =
+      testing::resolved("h100_llama_3_1_8b_bf16_64", std::vector<std::string>{}).training->overheads.step;
+  CHECK((step(false) - step(true)).value() == Approx(of_host.value()).epsilon(0.02));
 }
 
 TEST_CASE("products by the libraries of 2024 take longer in BF16; FP8 was not measured with them") {

@@ -284,6 +284,12 @@ TEST_CASE("a plan does not ask software for parallelism and schedules that it la
              ContainsSubstring("one of 1f1b, interleaved_1f1b, overlapped_1f1b"));
 }
 
+TEST_CASE("heads are shared out among the GPUs of a sequence, and a graph of the whole step is a graph") {
+  CHECK_THAT(faults_of(kSmall, {"training.plan.context_exchange=all_to_all", "training.plan.context=256"}),
+             ContainsSubstring("training.plan.context_exchange") && ContainsSubstring("128 heads"));
+  CHECK_THAT(faults_of(kSmall, {"training.iteration_graph=true"}), ContainsSubstring("training.cuda_graphs: true"));
+}
+
 TEST_CASE("what is offloaded needs a place to lie and a way there") {
   CHECK_THAT(faults_of(kSmall, {"training.offload.parameters=true"}),
              ContainsSubstring("training.offload.parameters") && ContainsSubstring("zero_stage: 3"));

@@ -269,6 +269,37 @@ TEST_CASE("context parallelism as PyTorch has it: one gather, gradients round th
         std::map<Kind, double>{{Kind::context_gather, keys * 2 * 4}, {Kind::context_hop, keys * 4 * 4}});
 }
 
+TEST_CASE("pieces of sequences for heads: each GPU's share of attention over whole sequences, no keys gathered",
+          "[kernels]") {
+  const ModelConfig model = llama_8b();
+  LayerWork work = work_on(model);
+  work.context.ranks = 4;
+  work.context.by_heads = true;
+  for (const KernelPass pass : {KernelPass::forward, KernelPass::input_gradient}) {
+    LayerKernels list;
+    add_attention_block(list, work, pass);
+    double bytes = 0;
+    for (const LayerExchange& exchange : list.exchanges) {
+      CHECK(exchange.kind == LayerExchange::Kind::context_all_to_all);
+      CHECK(exchange.first_beside == exchange.last_beside);
+      bytes += exchange.bytes.value() * exchange.times;
+    }
+    CHECK(bytes == Approx(kTokens * 2 * (4096.0 + 1024 + 1024 + 4096)));  // queries, keys, values, results
+    int cores = 0;
+    for (const LayerKernel& kernel : list.kernels) {
+      const auto* shape = std::get_if<AttentionShape>(&kernel.shape);
+      if (shape == nullptr) continue;
+      ++cores;
+      CHECK(shape->causal);
+      CHECK(shape->query_heads == 8);
+      CHECK(shape->kv_heads == 2);
+      CHECK(shape->query_length == 4 * work.reach.queries);
+      CHECK(shape->kv_length == shape->query_length);
+    }
+    CHECK(cores == 1);
+  }
+}
+
 TEST_CASE("a layer that is done again may stop before its last product, unless a norm needs that", "[kernels]") {
   ModelConfig model = llama_8b();
   LayerWork work = work_on(model);

@@ -116,10 +116,22 @@ void repeat_keys(KernelWriter& list, const AttentionWidths& w, bool backward) {
               work.tokens * (w.key + w.value + 2 * w.query) * 2, 2);
 }
 
+/// Queries, keys and values change owners before attention and its result behind it; backward, their gradients the
+/// other way. Each is put into order before it leaves and where it arrives (Transformer Engine, context_parallel.py,
+/// flash_attn_a2a_communicate: contiguous, index_select). Nothing is computed meanwhile.
+void heads_for_pieces(KernelWriter& list, const AttentionWidths& w) {
+  const double t = list.work().tokens;
+  const double keys = repeats_keys(list.work(), w) ? w.query : w.key, values = keys == w.key ? w.value : w.query;
+  for (const double width : {w.query, keys, values, w.output()}) {
+    list.exchange(LayerExchange::Kind::context_all_to_all, t * width * 2);
+    list.memory("heads for pieces", MemoryKernel::copy, t * width * 8, 2);
+  }
+}
+
 /// Attention over a sequence that `context` ranks share, each holding one piece from either end so that all
 /// have the same number of query-key pairs. Ring: the own keys first (causal), then on each hop half the
 /// pairs of a whole piece, the partial results merged. All-gather: the other ranks' keys at once, half of
-/// them visible on average.
+/// them visible on average. All-to-all: whole sequences, of some of the heads.
 void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
   const LayerWork& work = list.work();
   const AttentionKindRow& row = *work.attention;
@@ -131,6 +143,12 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
   const bool repeated = repeats_keys(work, w);
   AttentionShape own = core_shape(work, w, kind);
   if (work.habits.unfused_attention) own.causal = false;
+  if (work.context.by_heads) {
+    own.query_length *= work.context.ranks;
+    own.kv_length *= work.context.ranks;
+    own.query_heads = std::max(1, own.query_heads / work.context.ranks);
+    own.kv_heads = std::max(1, own.kv_heads / work.context.ranks);
+  }
   add_states(list, kind);
   const int on_own = list.attention(backward ? "attention backward" : "attention", own);
   if (work.habits.unfused_attention) {
@@ -143,6 +161,7 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
                 scores * ((backward ? 14 : 8) + dropped), backward ? 4 : 3);
   }
   if (others == 0) return;
+  if (work.context.by_heads) return heads_for_pieces(list, w);
   // Keys and values, or what they are made of; backward, their gradients come along.
   const double travelling = repeated ? 2 * w.query : row.travelling(w);
   AttentionShape rest = own;

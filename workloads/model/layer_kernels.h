@@ -65,12 +65,13 @@ struct LayerExchange {
     expert_scatter,  ///< the same among those that share an expert
     context_hop,     ///< a message to the next rank of the ring that shares a sequence
     context_gather,
-    context_scatter,    ///< keys and values to all of them at once, their gradients back
-    tensor_all_reduce,  ///< where norms and residuals are not split along the sequence
-    expert_all_reduce,  ///< among those that share an expert, where all of them have the same tokens
+    context_scatter,     ///< keys and values to all of them at once, their gradients back
+    context_all_to_all,  ///< pieces of sequences for heads, or back
+    tensor_all_reduce,   ///< where norms and residuals are not split along the sequence
+    expert_all_reduce,   ///< among those that share an expert, where all of them have the same tokens
   };
   Kind kind = Kind::tensor_gather;
-  Bytes bytes;  ///< gather, scatter, all-reduce: the whole buffer; hop: the message
+  Bytes bytes;  ///< gather, scatter, all-reduce: the whole buffer; hop: the message; all-to-all: what a GPU has of it
   int times = 1;
   /// Kernels of the list that run at the same time: [first, last). None: nothing is computed meanwhile.
   int first_beside = 0, last_beside = 0;
@@ -226,6 +227,7 @@ struct AttentionReach {
 struct ContextShare {
   int ranks = 1;
   bool all_gather = false;  ///< keys and values of all before attention starts; else round a ring, piece by piece
+  bool by_heads = false;    ///< attention over whole sequences, each rank some of the heads
 };
 
 /// What a GPU's experts are given.

@@ -16,6 +16,8 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.eager) text += ", norms, positions and activations as chains of eager kernels";
   if (software.attention_rate > FlopPerSecond(0))
     text += fmt::format(", attention at {:.0f} TFLOPS at most", software.attention_rate.value() / 1e12);
+  if (software.attention_rate_a100 > FlopPerSecond(0))
+    text += fmt::format(" ({:.0f} on an A100)", software.attention_rate_a100.value() / 1e12);
   if (software.expert_cast_bytes > 0)
     text += fmt::format(", FP8 weights of experts cast for every micro-batch ({:g} bytes each)",
                         software.expert_cast_bytes);
@@ -61,7 +63,7 @@ std::string to_text(const SoftwareProfile& software) {
                         software.expert_bias_kernels > 1 ? "products" : "second products");
   if (software.indexed_rows) text += ", rows of experts gathered and added up by PyTorch's kernels for indices";
   if (software.bf16_loss) text += ", the loss of logits in BF16";
-  if (software.stops_early) text += ", layers done again without their last product";
+  if (software.stops_early) text += ", layers done again without their last product and what comes behind it";
   if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";
   if (software.autograd) text += ", weight gradients not beside the exchange of a lone backward";
   if (software.even_split) text += ", layers spread evenly over stages";

@@ -56,11 +56,12 @@ struct SoftwareProfile {
   std::string libraries = "current";  ///< of matrix products; "2024": as measured then
   int expert_bias_kernels = 0;        ///< 1: biases of experts' second products by PyTorch's kernels; 2: of both
   bool bf16_loss = false;             ///< a chain of kernels makes the loss of logits in BF16
-  bool stops_early = false;           ///< a layer done again ends before its last product
-  bool eager = false;  ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
+  bool stops_early = false;  ///< a layer done again ends before its last product, and what is sent back after it
+  bool eager = false;        ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
   /// Attention computes no faster, forward and backward, on 132 SMs at 1,830 MHz (an H100); 0: as measured on its
   /// kernels.
   FlopPerSecond attention_rate;
+  FlopPerSecond attention_rate_a100;  ///< on 108 SMs at 1,410 MHz; 0: as many per SM and cycle
   double expert_cast_bytes = 0;  ///< moved per parameter of an expert and micro-batch, in FP8 with scales per tensor
   Seconds host_module;           ///< host time of each call of a linear layer or attention, beside launches
   Seconds host_module_fp8;       ///< what a linear layer in FP8 takes more
@@ -113,6 +114,7 @@ struct SoftwareProfile {
     field("fused_activation", &SoftwareProfile::fused_activation, {"software"});
     field("eager", &SoftwareProfile::eager, {"software"});
     field("attention_rate", &SoftwareProfile::attention_rate, {"software"});
+    field("attention_rate_a100", &SoftwareProfile::attention_rate_a100, {"software"});
     field("expert_cast_bytes", &SoftwareProfile::expert_cast_bytes, {"software"});
     field("host_module", &SoftwareProfile::host_module, {"software"});
     field("host_module_fp8", &SoftwareProfile::host_module_fp8, {"software"});

@@ -24,8 +24,9 @@ namespace flopcast {
 enum class ContextExchange : std::uint8_t {
   ring,        ///< pieces go round while attention works on the ones before (Ring Attention, arXiv 2310.01889)
   all_gather,  ///< all of them before attention starts (Llama 3, arXiv 2407.21783, 3.3.2)
+  all_to_all,  ///< pieces for heads: each computes some heads of whole sequences (DeepSpeed-Ulysses, arXiv 2309.14509)
 };
-constexpr std::array<std::string_view, 2> enum_names(ContextExchange) { return {"ring", "all_gather"}; }
+constexpr std::array<std::string_view, 3> enum_names(ContextExchange) { return {"ring", "all_gather", "all_to_all"}; }
 
 /// Degrees of parallelism. GPUs = data * tensor * context * pipeline. Experts are spread over `expert` groups of
 /// `expert_tensor` ranks, taken from all GPUs of one pipeline stage.
@@ -127,13 +128,11 @@ struct PrecisionPlan {
   Precision moments = Precision::fp32;      ///< both AdamW moments
   Precision activations = Precision::bf16;  ///< what linear layers keep for the weight gradient
   bool current_scales = false;              ///< per tensor: made by a pass of its own before each cast
-  /// Layers, the first and the last, whose linear layers multiply in BF16 all the same. None: as the recipe of the
-  /// format has it, 15 % of them with FP4 and no others.
-  std::optional<int> bf16_layers;
+  /// Layers, the first and the last, whose linear layers multiply in BF16 all the same.
+  int bf16_layers = 0;
   double bf16_share(int layers) const {
     if (!is_narrow(linear)) return 0;
-    if (bf16_layers) return std::min(1.0, static_cast<double>(*bf16_layers) / std::max(1, layers));
-    return linear == Precision::fp4 ? 0.15 : 0;
+    return std::min(1.0, static_cast<double>(bf16_layers) / std::max(1, layers));
   }
 
   template <class Visitor>
@@ -150,7 +149,7 @@ struct PrecisionPlan {
     field("moments", &PrecisionPlan::moments, {"precision"});
     field("activations", &PrecisionPlan::activations, {"precision"});
     field("current_scales", &PrecisionPlan::current_scales, {"precision"});
-    field("bf16_layers", &PrecisionPlan::bf16_layers, {.cause = "precision", .absent = "as the recipe has it"});
+    field("bf16_layers", &PrecisionPlan::bf16_layers, {"precision"});
   }
 };
 
@@ -368,6 +367,8 @@ struct TrainingConfig {
   TrainingOverheads overheads;
   double efficiency = 1;     ///< what-if: all compute runs at this fraction of its predicted speed
   bool cuda_graphs = false;  ///< kernels are launched as graphs: no host time, shorter gaps
+  /// All passes of a step are one graph, beside which the host does what it does of every step.
+  bool iteration_graph = false;
   /// FP8 in blocks is DeepGEMM's; everything else comes from cuBLAS.
   bool vendor_gemms() const { return precision.linear != Precision::fp8 || precision.scaling != Scaling::blocks; }
   SoftwareProfile software;  ///< the framework
@@ -409,6 +410,7 @@ struct TrainingConfig {
     field("overheads", &TrainingConfig::overheads, {.resolved = true});
     field("efficiency", &TrainingConfig::efficiency, {"what-if"});
     field("cuda_graphs", &TrainingConfig::cuda_graphs, {"software"});
+    field("iteration_graph", &TrainingConfig::iteration_graph, {"software"});
     field("software", &TrainingConfig::software, {.resolved = true});
     field("attention_kernel", &TrainingConfig::attention_kernel, {"software"});
     field("fused_loss", &TrainingConfig::fused_loss, {"software"});

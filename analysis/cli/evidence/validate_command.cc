@@ -85,8 +85,9 @@ void run_validate(const ValidateArguments& arguments) {
       },
       [&] {
         const std::vector<RunError> runs = predict_published_runs(libraries, RunOptions{});  // three hundred short ones
-        std::string text =
-            arguments.runs ? to_text(runs, style) + "\n" + left_out_to_text(libraries, style) + "\n" : "";
+        std::string text = arguments.runs ? to_text(runs, style) + "\n" + left_out_to_text(libraries, style) + "\n" +
+                                                profiles_to_text(runs, style) + "\n"
+                                          : "";
         return Part{summarise_published_runs(runs, libraries), std::move(text)};
       }};
   if (!arguments.without_rl) parts.emplace_back([&] { return Part{check_rl(environment), ""}; });

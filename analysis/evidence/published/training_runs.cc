@@ -23,7 +23,10 @@ Recipe recipe_of(const TrainingRun& run) {
   if (run.framework == "torchtitan") return {false, true};
   if (run.framework == "kempnerforge")
     return {false, true, true};  // model.to(bfloat16): kempnerforge/distributed/parallel.py
-  if (run.framework == "llm-foundry" || run.framework == "nemo-automodel" || run.framework == "maxtext") return {false};
+  // self.to(torch.bfloat16), and torch.optim.Adam on what that leaves: Automodel 01926a5c443b, components/models and
+  // examples/benchmark/configs
+  if (run.framework == "nemo-automodel") return {false, false, true};
+  if (run.framework == "llm-foundry" || run.framework == "maxtext") return {false};
   if (run.framework == "meta") return {true, true};  // FP32 reduce-scatter (arXiv 2407.21783, 3.3.2)
   return {};
 }

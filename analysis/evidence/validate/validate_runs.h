@@ -24,6 +24,12 @@ std::vector<RunError> predict_published_runs(const Libraries& libraries, const R
 /// software may lie of which none is known. @param without a profile that is left out; empty: none
 double error_between_profiles(const std::vector<RunError>& errors, std::string_view without = {});
 
+/// What a profile of software adds to the range of a step (SoftwareProfile::error) so that nine of ten of its published
+/// steps lie within their 90 % range, beside the errors of what each is made of.
+double error_of_profile(const std::vector<RunError>& errors, std::string_view profile);
+/// Of every profile: its runs, what it states, what they say.
+std::string profiles_to_text(const std::vector<RunError>& errors, const TextStyle& style);
+
 /// Their errors by kind of model and by framework. Bars are those of dense and of mixture-of-experts models on H100.
 std::vector<Check> summarise_published_runs(const std::vector<RunError>& errors, const Libraries& libraries);
 

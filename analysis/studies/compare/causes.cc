@@ -86,7 +86,7 @@ void undo_fp8(const Scenario&, Scenario& s) {
   }
   PrecisionPlan& p = s.training->precision;
   p.scaling = Scaling::none;
-  p.bf16_layers.reset();
+  p.bf16_layers = 0;
   to_bf16({&p.linear, &p.attention, &p.head, &p.dispatch, &p.combine, &p.activations});
 }
 

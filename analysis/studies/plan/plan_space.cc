@@ -271,6 +271,9 @@ std::vector<PlanChoice> PlanSpace::shapes() const {
         if (t > 1 && !first.sequence_parallel && model.moe.experts > 0 && base.software.experts_split_sequence)
           continue;
         if (base.batch.sequence_length % c != 0) continue;
+        if (c > 1 && first.context_exchange == ContextExchange::all_to_all &&
+            std::gcd(model.attention.heads, model.attention.kv_heads) % (t * c) != 0)
+          continue;
         for (const int m : micro_batch_sequences) {
           if (base.batch.sequences % (std::int64_t{d} * m) != 0) continue;
           for (const int e : expert) {

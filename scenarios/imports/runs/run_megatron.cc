@@ -311,6 +311,7 @@ void zero_of_deepspeed(ForeignSettings& s, TrainingText& t, RunJob& job) {
   if (ulysses > 1 && t.data % ulysses == 0) {
     t.data /= ulysses;
     t.context *= ulysses;
+    t.context_exchange = "all_to_all";
     s.note("--ds-sequence-parallel-size is replayed as context parallelism");
   }
   s.flag({"no-pipeline-parallel"}, "plan.pipeline", false);
@@ -398,7 +399,12 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
     }
   }
   const std::string cp = s.text({"cp-comm-type"}, "plan.context_exchange", "p2p");
-  if (cp != "p2p" && cp != "all_gather") s.note("--cp-comm-type " + cp + " is replayed as a ring (p2p)");
+  if (cp == "all_gather")
+    t.context_exchange = "all_gather";
+  else if (cp == "a2a")
+    t.context_exchange = "all_to_all";
+  else if (cp != "p2p")
+    s.note("--cp-comm-type " + cp + " is replayed as a ring (p2p)");
   t.length = s.number({"seq-length", "encoder-seq-length", "sequence-length"}, "batch.sequence_length",
                       options.sequence_length);
   if (t.length < 1) s.fault(nullptr, "no length of sequences", "--seq-length, or --sequence-length N of import-run");
@@ -435,7 +441,9 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
       backend == "unfused" || backend == "local" || local)
     t.further += "  attention_kernel: \"unfused\"\n";
   if (s.flag({"cross-entropy-loss-fusion"}, "fused_loss", false)) t.further += "  fused_loss: true\n";
-  if (s.flag({"enable-cuda-graph", "external-cuda-graph"}, "cuda_graphs", false)) t.further += "  cuda_graphs: true\n";
+  const std::string scope = s.text({"cuda-graph-scope"}, "iteration_graph", "");
+  if (s.flag({"enable-cuda-graph", "external-cuda-graph"}, "cuda_graphs", false))
+    t.further += scope == "full_iteration" ? "  cuda_graphs: true iteration_graph: true\n" : "  cuda_graphs: true\n";
   stated_stages(s, shape, t);
   host_memory(s, t);
   precision_of_states(s, t);

@@ -33,6 +33,7 @@ std::string training_body(const TrainingText& t) {
   if (t.tensor > 1) out += fmt::format(" tensor_overlap: {}", t.tensor_overlap);
   if (!t.overlap_gradients) out += " overlap_gradients: false";
   if (!t.overlap_parameters) out += " overlap_parameters: false";
+  if (t.context > 1 && !t.context_exchange.empty()) out += " context_exchange: \"" + t.context_exchange + "\"";
   if (!t.dispatcher.empty()) out += " dispatcher: \"" + t.dispatcher + "\"";
   out += " }\n  schedule: \"" +
          (t.schedule.empty() ? std::string(t.chunks > 1 ? "interleaved_1f1b" : "1f1b") : t.schedule) + "\"\n";

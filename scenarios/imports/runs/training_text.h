@@ -14,6 +14,7 @@ struct TrainingText {
   std::string layer_split;        ///< empty: not stated
   bool sequence_parallel = true, tensor_overlap = false, overlap_gradients = false, overlap_parameters = false;
   std::string dispatcher, schedule, precision, recompute, offload, software, further;
+  std::string context_exchange;  ///< empty: not stated
   bool with_mtp = true;
   long sequences = 1, length = 1;
   int micro = 1;

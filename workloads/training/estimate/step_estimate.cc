@@ -276,7 +276,7 @@ double StepEstimator::context_share(const Degrees& degrees, const PlanChoice& ch
       const LayerExchange::Kind kind = exchange.exchange.kind;
       all += exposed;
       if (kind == LayerExchange::Kind::context_hop || kind == LayerExchange::Kind::context_gather ||
-          kind == LayerExchange::Kind::context_scatter) {
+          kind == LayerExchange::Kind::context_scatter || kind == LayerExchange::Kind::context_all_to_all) {
         of_context += exposed;
       }
     }

@@ -171,8 +171,9 @@ void EndOfStep::add(const ShardPlan& beside) {
     const Price price = prices_.optimizer(updated_by(program));
     const OpId update = graph_.compute(program.rank.compute, price.time / program.rank.speed, plain(OpName::optimizer));
     graph_.after(update, reduced);
-    // A lone GPU waits for nobody at the end of a step, so that its host works ahead of it.
-    if (config_.overheads.step > Seconds(0) && gpus > 1) {
+    // A lone GPU waits for nobody at the end of a step, so that its host works ahead of it. So does the host of a graph
+    // that is the whole step.
+    if (config_.overheads.step > Seconds(0) && gpus > 1 && !config_.iteration_graph) {
       graph_.compute(program.rank.compute, config_.overheads.step, plain(OpName::host));
     }
   }

@@ -315,7 +315,9 @@ void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward
     if (weights && !at_once)
       layer_compute(program, backward, OpName::mlp_weight, Phase::mlp_weight, i, weight_share, false);
     layer_compute(program, forward, OpName::mlp_forward, Phase::mlp_forward, i, share, true);
-    expert_transfer(program, forward, OpName::combine_forward, combine, i);
+    // Nothing behind the experts' products is kept for the backward pass: a layer done again can end there.
+    if (!forward.again || !config_.software.stops_early)
+      expert_transfer(program, forward, OpName::combine_forward, combine, i);
     layer_compute(program, backward, OpName::attention_backward, Phase::attention_backward, i, share, true);
     if (i < backward_layers) backward_edges(program, backward, i + 1, share, weights);
     if (weights)

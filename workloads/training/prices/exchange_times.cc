@@ -21,6 +21,7 @@ const ExchangeTimes::PortSpeed& speed_of(LayerExchange::Kind kind, const Exchang
     case LayerExchange::Kind::context_hop:
     case LayerExchange::Kind::context_gather:
     case LayerExchange::Kind::context_scatter:
+    case LayerExchange::Kind::context_all_to_all:
       break;
   }
   return speeds.context;
@@ -44,6 +45,7 @@ ExchangeTimes::Group ExchangeTimes::group_of(LayerExchange::Kind kind) const {
     case LayerExchange::Kind::context_hop:
     case LayerExchange::Kind::context_gather:
     case LayerExchange::Kind::context_scatter:
+    case LayerExchange::Kind::context_all_to_all:
       break;
   }
   return {config_.plan.context, config_.plan.tensor};
@@ -72,6 +74,9 @@ Seconds ExchangeTimes::time(const LayerExchange& exchange, const GroupSpeeds& sp
     case LayerExchange::Kind::tensor_all_reduce:
     case LayerExchange::Kind::expert_all_reduce:
       op = NcclOp::all_reduce;
+      break;
+    case LayerExchange::Kind::context_all_to_all:
+      op = NcclOp::all_to_all;
       break;
     case LayerExchange::Kind::context_hop:
       // Where a ring leaves the node, everybody waits for the hop between nodes.

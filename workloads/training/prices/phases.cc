@@ -121,7 +121,8 @@ LayerWork work_of(const TrainingConfig& config, double tokens) {
 LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
   LayerWork work = work_of(config, static_cast<double>(layer.tokens));
   work.moe = layer.moe;
-  work.context = {config.plan.context, config.plan.context_exchange == ContextExchange::all_gather};
+  work.context = {config.plan.context, config.plan.context_exchange == ContextExchange::all_gather,
+                  config.plan.context > 1 && config.plan.context_exchange == ContextExchange::all_to_all};
   // Documents that are packed into a sequence: as many sequences of their mean length, each cut over the GPUs that
   // share one.
   const std::int64_t longest = std::min(layer.sequence_length, config.batch.attended());
@@ -188,9 +189,11 @@ class Pricer {
 
  private:
   /// How many rows an expert gets is known on the GPU only, unless every expert takes as many: dispatch and experts are
-  /// left out of CUDA graphs (Megatron-Core --cuda-graph-scope attn moe_router moe_preprocess).
+  /// left out of CUDA graphs (Megatron-Core --cuda-graph-scope attn moe_router moe_preprocess). A graph of the whole
+  /// step has buffers that are large enough for all (full_iteration).
   bool routes_outside_graphs() const {
-    return config_.software.host_experts > Seconds(0) && !config_.expert_load.capacity_factor;
+    return config_.software.host_experts > Seconds(0) && !config_.expert_load.capacity_factor &&
+           !config_.iteration_graph;
   }
   bool in_graph(const LayerKernel& kernel) const {
     const bool expert = kernel.part == LayerPart::routed_experts || kernel.part == LayerPart::rows;
@@ -265,10 +268,14 @@ class Pricer {
       time.time += Flop(scores * kOperationsPerScore) / (kernels_.kernels().gpu().fp32_peak / 4);
     }
     if (const FlopPerSecond most = config_.software.attention_rate; most > FlopPerSecond(0)) {
-      // As fast per SM and cycle on every chip: such kernels are made of Ampere's instructions.
+      // As fast per SM and cycle on every chip: such kernels are made of Ampere's instructions. On the A100 itself they
+      // meet the board's limit.
       const GpuSpec& gpu = kernels_.kernels().gpu();
-      const double over_measured = gpu.sms * gpu.boost_clock.value() / (132 * 1.83e9);
-      time.time = std::max(time.time, flop(shape) / (most * over_measured));
+      const double cycles = gpu.sms * gpu.boost_clock.value();
+      const FlopPerSecond of_a100 = config_.software.attention_rate_a100;
+      const bool known = gpu.architecture == "ampere" && of_a100 > FlopPerSecond(0);
+      const FlopPerSecond rate = known ? of_a100 * (cycles / (108 * 1.41e9)) : most * (cycles / (132 * 1.83e9));
+      time.time = std::max(time.time, flop(shape) / rate);
     }
     return time;
   }

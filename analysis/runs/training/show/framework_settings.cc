@@ -212,7 +212,9 @@ FrameworkSettings megatron_command(const Scenario& scenario) {
   pipeline_arguments(t, a, out.notes);
   if (p.context > 1) {
     a.add("context-parallel-size", p.context);
-    a.add("cp-comm-type", p.context_exchange == ContextExchange::ring ? "p2p" : "all_gather");
+    a.add("cp-comm-type", p.context_exchange == ContextExchange::ring         ? "p2p"
+                          : p.context_exchange == ContextExchange::all_gather ? "all_gather"
+                                                                              : "a2a");
   }
   if (t.model.moe.experts > 0) {
     a.add("expert-model-parallel-size", p.expert);
