@@ -112,6 +112,7 @@ int KernelWriter::grouped(std::string_view role, double m, double n, double k, i
   const bool masked = how == ExpertGemms::masked;
   GemmShape shape = gemm(masked ? GemmKind::grouped_masked : GemmKind::grouped_contiguous, m, n, k);
   shape.groups = experts;
+  if (!masked) shape.skew = work_.experts.skew;
   shape.vendor_library = false;
   return add(role, shape, 1);
 }

@@ -52,6 +52,8 @@ class KernelWriter {
   /// As PyTorch's chain of kernels where the software is eager, else fused.
   void norm(std::string_view role, double elements, bool with_residual);
   void norm_backward(std::string_view role, double elements);
+  /// Products of both halves of what one product made: the halves do not lie in a row.
+  bool halves_are_strided() const { return work_.habits.eager_elementwise && !work_.habits.separate_projections; }
 
   static constexpr int kNothing = -1;  ///< in place of a GEMM: nothing is computed meanwhile
   /// @param first, last kernels of the list that run meanwhile.

@@ -182,6 +182,7 @@ struct KernelHabits {
   int expert_bias_kernels = 0;        ///< SoftwareProfile::expert_bias_kernels
   bool complex_positions = false;     ///< SoftwareProfile::complex_positions
   bool indexed_rows = false;          ///< SoftwareProfile::indexed_rows
+  bool indexed_once = false;          ///< SoftwareProfile::indexed_once
   /// Norms, rotary positions, gated activations and residuals as PyTorch's chains of kernels, norms in FP32.
   bool eager_elementwise = false;
   /// Bytes moved per parameter to cast the weights of experts to FP8 with a scale per tensor, in each forward pass.
@@ -238,6 +239,7 @@ struct ExpertShare {
   double multiplied_rows = 0;  ///< that grouped GEMMs go through, padding included; 0: `rows`
   double buffer_rows = 0;      ///< that kernels between them pass over; 0: `rows`
   int experts = 1;             ///< that get at least one row
+  double skew = 0;             ///< their rows fall as their rank to this power, where that is known
   double degree = 1;           ///< GPUs that share an expert's matrices
   bool exchanged = false;      ///< results come back by combine, else by the exchange of tensor parallelism
   /// The GPUs of a tensor-parallel group all have the tokens of the group (no sequence parallelism): those that share

@@ -59,6 +59,7 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.expert_bias_kernels > 0)
     text += fmt::format(", biases of {} of experts by kernels of their own",
                         software.expert_bias_kernels > 1 ? "products" : "second products");
+  if (software.indexed_once) text += ", rows of experts gathered and added up once by index_select and index_add_";
   if (software.indexed_rows) text += ", rows of experts gathered and added up by PyTorch's kernels for indices";
   if (software.bf16_loss) text += ", the loss of logits in BF16";
   if (software.stops_early) text += ", layers done again without their last product";

@@ -72,6 +72,7 @@ struct SoftwareProfile {
   SeenRuns seen = SeenRuns::nothing;  ///< where `error` is from
   bool memory_seen = false;           ///< its peaks of memory were held against published ones
   bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
+  bool indexed_once = false;          ///< by index_select and index_add_ alone, in BF16; PyTorch's own top-k and sort
   double accumulation_bytes = 0;      ///< moved per parameter to add a micro-batch's gradients to those before
   bool blocking_messages = false;     ///< both ranks of a pipeline's message stop for it
   bool scatters_messages = false;     ///< GPUs that share matrices send a part of it each, put together behind it
@@ -143,6 +144,7 @@ struct SoftwareProfile {
     field("even_split", &SoftwareProfile::even_split, {"software"});
     field("gradients", &SoftwareProfile::gradients, {"software"});
     field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});
+    field("indexed_once", &SoftwareProfile::indexed_once, {"software"});
     field("host_adapter", &SoftwareProfile::host_adapter, {"software"});
     field("accumulation_bytes", &SoftwareProfile::accumulation_bytes, {"software"});
     field("blocking_messages", &SoftwareProfile::blocking_messages, {"software"});

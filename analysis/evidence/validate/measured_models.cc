@@ -216,13 +216,14 @@ class CardPrices {
     const ModelConfig model = libraries_.model(of.model);
     LayerWork work(model);
     work.habits.eager_elementwise = true;
-    work.habits.indexed_rows = true;
+    work.habits.indexed_once = true;
     work.habits.row_map_kernels = 0;
     work.tokens = work.own_tokens = static_cast<double>(of.tokens);
     work.moe = true;
     work.experts.shared_tokens = work.tokens;
     work.experts.rows = static_cast<double>(of.picks);
     work.experts.sums = work.tokens;
+    work.experts.skew = of.skew;
     work.experts.experts = static_cast<int>(std::min<std::int64_t>(of.experts, of.picks));
     LayerKernels list;
     add_ffn_input(list, work, KernelPass::forward);
