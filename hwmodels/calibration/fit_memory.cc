@@ -143,7 +143,8 @@ std::optional<MemoryClassFit> fit_held_up_by_sms(const CalibrationInput& input, 
   std::vector<double> off;
   each([&](const MemoryMeasurement& m, const GpuSpec& gpu) {
     const double on_sms_us = m.bytes / (fit.sm_bytes_per_cycle * gpu.boost_clock.value() * 1e-6 * gpu.sms);
-    const double us = least + 1e6 * sm_limited(Seconds(memory_us(m, gpu) * 1e-6), Seconds(on_sms_us * 1e-6)).time.value();
+    const double us =
+        least + 1e6 * sm_limited(Seconds(memory_us(m, gpu) * 1e-6), Seconds(on_sms_us * 1e-6)).time.value();
     off.push_back(std::abs(us / m.microseconds - 1));
   });
   fit.launches = static_cast<int>(off.size());
@@ -188,8 +189,8 @@ std::vector<MemoryClassFit> fit_memory_classes(const CalibrationInput& input, do
     classes.back().source = input.memory_source;
   }
   borrow_classes(input, classes);
-  const auto streams = std::find_if(classes.begin(), classes.end(),
-                                    [](const auto& c) { return c.kernel == MemoryKernel::elementwise; });
+  const auto streams =
+      std::find_if(classes.begin(), classes.end(), [](const auto& c) { return c.kernel == MemoryKernel::elementwise; });
   if (streams == classes.end()) return classes;
   const MemoryClassFit elementwise = *streams;
   for (const MemoryKernel kernel : kHeldUpBySms)

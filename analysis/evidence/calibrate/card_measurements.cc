@@ -183,7 +183,8 @@ double bytes_of(MemoryKernel kernel, const CsvTable& table, std::size_t row) {
     case MemoryKernel::scatter_add:
       return shape.number("rows") * shape.number("width") * bytes_per_element(Precision::bf16);
     case MemoryKernel::index_add:
-      return shape.number("tokens") * shape.number("topk") * shape.number("hidden") * bytes_per_element(Precision::bf16);
+      return shape.number("tokens") * shape.number("topk") * shape.number("hidden") *
+             bytes_per_element(Precision::bf16);
     case MemoryKernel::top_k:
       return top_k_bytes(shape.number("tokens"), shape.number("experts")).value();
     default:
