@@ -104,7 +104,7 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   if (ffn.experts == 0) tensor_gather(list, first, separate(list, ffn) ? 2 : 1);
   expert_biases(list, ffn, true);
   const double written = activation_element(work, ffn);
-  if (list.halves_are_strided() && work.model.gated_ffn) {
+  if (halves_are_strided(work) && work.model.gated_ffn) {
     list.memory("activation", MemoryKernel::strided, ffn.between * ffn.width * 2 * kStridedBytes, 2);
   } else if (work.habits.eager_elementwise && work.model.gated_ffn) {  // SiLU 4, product 6
     list.memory("activation", MemoryKernel::elementwise, ffn.between * ffn.width * 10, 2);
@@ -136,11 +136,16 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
   }
   // dy and the kept input in, the input's gradient (and the output, when recomputed) out.
   const double again = work.again.activation_function ? ffn.width * 2 : 0;
-  if (work.habits.eager_elementwise && work.model.gated_ffn) {  // both factors 6 each, SiLU 6
+  if (halves_are_strided(work) && work.model.gated_ffn) {
+    // Of one half's gradient a product of tensors that lie in a row, of the other's a product and SiLU; both put together.
+    list.memory("activation backward", MemoryKernel::strided, ffn.rows * ffn.width * 2 * kStridedBytes, 2);
+    list.memory("gradients of both halves", MemoryKernel::elementwise, ffn.rows * (ffn.width * 6 + ffn.in * 4 + again), 2);
+  } else if (work.habits.eager_elementwise && work.model.gated_ffn) {  // both factors 6 each, SiLU 6
     list.memory("activation backward", MemoryKernel::elementwise, ffn.rows * (ffn.width * 18 + again), 3);
-  } else {
+  } else {  // Inductor makes the output again for the gradient of the weights behind it
+    const double made_again = work.habits.compiled_layers ? ffn.width * 2 : again;
     list.memory("activation backward", MemoryKernel::swiglu_backward,
-                ffn.rows * (ffn.width * 2 + ffn.in * 2 + ffn.in * 2 + again));
+                ffn.rows * (ffn.width * 2 + ffn.in * 2 + ffn.in * 2 + made_again));
   }
   if (ffn.experts > 0) {
     list.memory("routing weight gradients", MemoryKernel::swiglu_backward, ffn.rows * ffn.width * 2 * 2);
@@ -287,6 +292,7 @@ void block_forward(KernelWriter& list, FfnPart part) {
   if (!(work.moe && work.experts.exchanged)) tensor_all_reduce(list);
   for (int i = 0; i < work.model.norms_behind_ffn(); ++i)
     list.norm("norm behind the FFN", work.own_tokens * work.model.hidden, false);
+  residual(list, work.own_tokens * work.model.hidden);
   // Both parts of the sum before the norm, and what the FFN gives.
   if (compiled_serving(work)) {
     list.enter(LayerPart::dense_ffn);

@@ -55,7 +55,11 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.distributed_tensors) text += ", tensor parallelism by PyTorch's distributed tensors";
   if (software.scatters_per_product) text += ", gradients of shared inputs scattered product by product";
   if (software.reduces_last) text += ", sharded gradients reduced with the last micro-batch";
-  if (software.libraries != "current") text += fmt::format(", matrix products by libraries of {}", software.libraries);
+  if (software.libraries == "cudnn") text += ", attention by cuDNN";
+  if (software.libraries == "2024") text += ", matrix products by libraries of 2024";
+  if (software.compiled_layers) text += ", layers compiled by PyTorch";
+  if (software.torch_edges) text += ", loss and embedding by PyTorch's kernels";
+  if (software.fused_norms) text += ", norms as single kernels";
   if (software.expert_bias_kernels > 0)
     text += fmt::format(", biases of {} of experts by kernels of their own",
                         software.expert_bias_kernels > 1 ? "products" : "second products");

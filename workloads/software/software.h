@@ -53,7 +53,10 @@ struct SoftwareProfile {
   bool distributed_tensors = false;   ///< gathered inputs are kept; exchanges have nothing beside them, or are fused
   bool scatters_per_product = false;  ///< gradients of a shared input are scattered product by product
   bool reduces_last = false;          ///< sharded gradients are summed up whole, and reduced with the last micro-batch
-  std::string libraries = "current";  ///< of matrix products; "2024": as measured then
+  std::string libraries = "current";  ///< of kernels; "2024": products as measured then; "cudnn": its attention
+  bool compiled_layers = false;       ///< blocks compiled by PyTorch's Inductor
+  bool torch_edges = false;           ///< loss and embedding by PyTorch's own kernels
+  bool fused_norms = false;           ///< with `eager`: a norm is one kernel forward, two backward
   int expert_bias_kernels = 0;        ///< 1: biases of experts' second products by PyTorch's kernels; 2: of both
   bool bf16_loss = false;             ///< a chain of kernels makes the loss of logits in BF16
   bool stops_early = false;           ///< a layer done again ends before its last product
@@ -137,6 +140,9 @@ struct SoftwareProfile {
     field("scatters_per_product", &SoftwareProfile::scatters_per_product, {"software"});
     field("reduces_last", &SoftwareProfile::reduces_last, {"software"});
     field("libraries", &SoftwareProfile::libraries, {"software"});
+    field("compiled_layers", &SoftwareProfile::compiled_layers, {"software"});
+    field("torch_edges", &SoftwareProfile::torch_edges, {"software"});
+    field("fused_norms", &SoftwareProfile::fused_norms, {"software"});
     field("expert_bias_kernels", &SoftwareProfile::expert_bias_kernels, {"software"});
     field("bf16_loss", &SoftwareProfile::bf16_loss, {"software"});
     field("stops_early", &SoftwareProfile::stops_early, {"software"});

@@ -198,6 +198,10 @@ class CardPrices {
     config.software = libraries_.software("generic");
     config.software.autograd = config.software.stops_early = true;
     config.software.libraries = kLibraries;
+    config.software.torch_edges = true;
+    config.software.compiled_layers = of.mode == "compiled";
+    config.software.fused_norms = true;
+    config.loss_parts = of.loss_chunks;
     if (of.mode == "eager") {
       config.software.eager = true;
       config.software.fused_activation = false;

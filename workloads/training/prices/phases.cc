@@ -32,9 +32,14 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.amax_pass = config.precision.current_scales;
   habits.adapter_rank = config.adapter_rank;
   habits.adapter_targets = config.adapter_targets;
-  habits.logits = config.fused_loss           ? LogitUse::fused_loss
-                  : config.software.bf16_loss ? LogitUse::bf16_loss
-                                              : LogitUse::eager_loss;
+  habits.fused_norms = config.software.fused_norms;
+  habits.compiled_layers = config.software.compiled_layers;
+  habits.torch_edges = config.software.torch_edges;
+  habits.loss_parts = config.loss_parts;
+  habits.logits = config.fused_loss             ? LogitUse::fused_loss
+                  : config.software.bf16_loss   ? LogitUse::bf16_loss
+                  : config.software.torch_edges ? LogitUse::torch_loss
+                                                : LogitUse::eager_loss;
   return habits;
 }
 
