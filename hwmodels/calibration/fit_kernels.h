@@ -14,6 +14,8 @@ struct CalibrationInput {
   std::vector<Measurement> measurements;
   std::vector<MemoryMeasurement> memory;
   std::vector<MemoryMeasurement> memory_alone;  ///< measured one by one
+  std::vector<MemoryMeasurement> memory_cards;  ///< the same of the data files' cards, each with its chip
+  Source memory_cards_source;
   std::vector<PowerMeasurement> power;
   std::string memory_alone_gpu;  ///< that these were measured on
   std::vector<ShortestMeasurement> shortest;

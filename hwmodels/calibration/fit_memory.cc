@@ -108,6 +108,51 @@ double alone_fraction(const CalibrationInput& input, const MemoryClassFit& fit) 
   return fractions.empty() ? fit.hbm_fraction : std::round(1000 * percentile(fractions, 0.5)) / 1000;
 }
 
+constexpr MemoryKernel kHeldUpBySms[] = {MemoryKernel::strided, MemoryKernel::index_add, MemoryKernel::scatter_add,
+                                         MemoryKernel::top_k};
+
+/// What the SMs leave of a kernel's time beside memory, as elementwise kernels stream: the median of cards.
+std::optional<MemoryClassFit> fit_held_up_by_sms(const CalibrationInput& input, MemoryKernel kernel,
+                                                 const MemoryClassFit& streams) {
+  constexpr double kShort = 3;  // over the smallest: shorter ones are mostly start and end
+  MemoryClassFit fit = streams;
+  fit.kernel = kernel;
+  std::vector<double> shortest, rates;
+  const auto each = [&](const auto& use) {
+    for (const MemoryMeasurement& m : input.memory_cards)
+      if (m.kernel == kernel) use(m, gpu_named(input, m.gpu));
+  };
+  each([&](const MemoryMeasurement& m, const GpuSpec&) {
+    if (m.bytes <= kSmallBytes) shortest.push_back(m.microseconds);
+  });
+  if (shortest.empty()) return std::nullopt;
+  const double least = std::round(100 * percentile(shortest, 0.5)) / 100;
+  const auto memory_us = [&](const MemoryMeasurement& m, const GpuSpec& gpu) {
+    return m.bytes / (hbm_bytes_per_us(gpu, {}) * fit.alone_fraction);
+  };
+  each([&](const MemoryMeasurement& m, const GpuSpec& gpu) {
+    constexpr double kNorm = 3;  // sm_limited()
+    const double us = m.microseconds - least;
+    if (m.microseconds < kShort * least || us <= memory_us(m, gpu)) return;
+    const double held = std::pow(std::pow(us, kNorm) - std::pow(memory_us(m, gpu), kNorm), 1 / kNorm);
+    rates.push_back(m.bytes / (held * 1e-6 * gpu.boost_clock.value() * gpu.sms));
+  });
+  if (rates.empty()) return std::nullopt;
+  fit.sm_bytes_per_cycle = std::round(1e4 * percentile(rates, 0.5)) / 1e4;
+  fit.minimum = fit.engine_minimum = Seconds(least * 1e-6);
+  std::vector<double> off;
+  each([&](const MemoryMeasurement& m, const GpuSpec& gpu) {
+    const double on_sms_us = m.bytes / (fit.sm_bytes_per_cycle * gpu.boost_clock.value() * 1e-6 * gpu.sms);
+    const double us =
+        least + 1e6 * sm_limited(Seconds(memory_us(m, gpu) * 1e-6), Seconds(on_sms_us * 1e-6)).time.value();
+    off.push_back(std::abs(us / m.microseconds - 1));
+  });
+  fit.launches = static_cast<int>(off.size());
+  fit.median_error = percentile(off, 0.5);
+  fit.source = input.memory_cards_source;
+  return fit;
+}
+
 /// Classes that no table shows are taken to stream like one that is measured.
 void borrow_classes(const CalibrationInput& input, std::vector<MemoryClassFit>& classes) {
   constexpr std::pair<MemoryKernel, MemoryKernel> kLike[] = {
@@ -144,6 +189,12 @@ std::vector<MemoryClassFit> fit_memory_classes(const CalibrationInput& input, do
     classes.back().source = input.memory_source;
   }
   borrow_classes(input, classes);
+  const auto streams =
+      std::find_if(classes.begin(), classes.end(), [](const auto& c) { return c.kernel == MemoryKernel::elementwise; });
+  if (streams == classes.end()) return classes;
+  const MemoryClassFit elementwise = *streams;
+  for (const MemoryKernel kernel : kHeldUpBySms)
+    if (const auto fit = fit_held_up_by_sms(input, kernel, elementwise)) classes.push_back(*fit);
   return classes;
 }
 

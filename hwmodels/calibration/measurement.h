@@ -33,6 +33,7 @@ struct MemoryMeasurement {
   double microseconds = 0;
   double launches = 1;
   int sms = 0;
+  std::string gpu;  ///< library name, of rows measured one by one
 };
 
 /// A kernel repeated until the clock had settled.

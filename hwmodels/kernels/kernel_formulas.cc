@@ -81,7 +81,8 @@ namespace {
 
 struct Tile {
   double m, n;
-  double splits = 1;  // of K over thread blocks: 1, 2 or 4
+  double splits = 1;   // of K over thread blocks: 1, 2 or 4
+  double cluster = 1;  // tiles, one below the other, that start together and share what they load of the second operand
 };
 
 // Tile sizes of DeepGEMM (FP8 with 1x128 scales; github.com/deepseek-ai/DeepGEMM, heuristics, 2025).
@@ -114,6 +115,15 @@ constexpr auto kGeneralTiles = [] {
 constexpr std::array<Tile, 6> kTensorScaledTiles = {
     {{64, 64}, {64, 128}, {64, 256}, {256, 64}, {256, 128}, {256, 256}}};
 
+// torch._grouped_mm up to PyTorch 2.11 (aten/src/ATen/native/cuda/GroupMM.cu): one tile for all groups, chosen by the
+// mean rows of one, in clusters of two down the rows: where a group has rows for one tile only, every other SM
+// multiplies nothing.
+constexpr Tile kFewGroupedRows{64, 128, 1, 2}, kManyGroupedRows{128, 256, 1, 2};
+Tile grouped_tile(const GemmShape& shape) {
+  constexpr std::int64_t kFew = 128;
+  return shape.m / std::max(1, shape.groups) <= kFew || shape.n <= kFew ? kFewGroupedRows : kManyGroupedRows;
+}
+
 // Triton's fused experts: rows of an expert in blocks of 16 and more.
 constexpr std::array<Tile, 11> kFusedTiles = {{{16, 64},
                                                {16, 128},
@@ -136,6 +146,13 @@ double ceil_integral(double y) {
 /// Row blocks of all groups together.
 double row_blocks(const GemmShape& shape, double block) {
   const double groups = std::max(1, shape.groups);
+  if (shape.skew > 0) {
+    double shares = 0, sum = 0;
+    for (int i = 1; i <= shape.groups; ++i) shares += std::pow(i, -shape.skew);
+    for (int i = 1; i <= shape.groups; ++i)
+      sum += std::ceil(static_cast<double>(shape.m) * std::pow(i, -shape.skew) / shares / block);
+    return sum;
+  }
   const double blocks = static_cast<double>(shape.m) / groups / block;
   if (shape.kind == GemmKind::grouped_masked) {
     const double low = blocks * (1 - kMaskedRowSpread), high = blocks * (1 + kMaskedRowSpread);
@@ -165,11 +182,12 @@ TileTime tile_time(const GemmParameters& p, const Machine& machine, const GemmSh
   const double multiply = 2 * tile.m * tile.n * k / (machine.flop_per_us_and_sm * p.mainloop_efficiency) *
                           (1 + p.narrow_tile_loss * 64 / tile.n);
   const double load =
-      (tile.m + tile.n) * k * bytes_per_element(shape.precision) / (p.load_gb_per_s_and_sm * machine.load_scale * 1e3);
+      (tile.m + tile.n / tile.cluster) * k * bytes_per_element(shape.precision) / (p.load_gb_per_s_and_sm * machine.load_scale * 1e3);
   // Split-K blocks meet to add up: half a tile time per doubling.
   const double doublings = tile.splits > 2 ? 2 : tile.splits > 1 ? 1 : 0;
   const double ends = p.tile_us * (1 + 0.5 * doublings);
-  return {row_blocks(shape, tile.m) * ceil_div(static_cast<double>(shape.n), tile.n) * tile.splits,
+  return {tile.cluster * row_blocks(shape, tile.m * tile.cluster) * ceil_div(static_cast<double>(shape.n), tile.n) *
+              tile.splits,
           std::max(multiply, load) + ends};
 }
 
@@ -228,8 +246,10 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
     case KernelFamily::gemm_bf16:
     case KernelFamily::gemm_fp8_vendor:
     case KernelFamily::gemm_fp4:
-    case KernelFamily::grouped_bf16:
       parts.chip = best_tile_time(p, machine, shape, kGeneralTiles);
+      break;
+    case KernelFamily::grouped_bf16:
+      parts.chip = waves_time(p, machine.sms, tile_time(p, machine, shape, grouped_tile(shape)));
       break;
     case KernelFamily::fused_experts_bf16:
     case KernelFamily::fused_experts_fp8:
@@ -260,6 +280,12 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
       break;
   }
   return parts;
+}
+
+SmLimited sm_limited(Seconds memory, Seconds on_sms) {
+  constexpr double kNorm = 3;
+  const Seconds both(norm_sum(memory.value(), on_sms.value(), kNorm));
+  return {both, both > Seconds(0) ? std::pow(on_sms / both, kNorm) : 0};
 }
 
 double cast_microseconds(const GemmParameters& p, const Machine& machine, const GemmShape& shape) {

@@ -68,6 +68,12 @@ KernelParts gemm_parts(const GemmParameters& parameters, const Machine& machine,
 KernelParts attention_parts(const KernelParameters& parameters, const Machine& machine, const AttentionShape& shape);
 KernelParts latent_block_parts(const LatentBlockParameters& parameters, const Machine& machine,
                                const LatentBlockShape& shape);
+/// A memory-bound kernel that SMs hold up as well: its time, and the share that moves with theirs.
+struct SmLimited {
+  Seconds time;
+  double sm_share = 0;
+};
+SmLimited sm_limited(Seconds memory, Seconds on_sms);
 /// Casting the activations [m,k] from BF16 to FP8: part of some measurements, never of a price.
 double cast_microseconds(const GemmParameters& parameters, const Machine& machine, const GemmShape& shape);
 

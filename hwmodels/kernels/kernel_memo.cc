@@ -43,7 +43,7 @@ KernelTime KernelMemo::gemm(const GemmShape& s, int sms) {
                 static_cast<std::uint64_t>(s.k),
                 both(s.groups, sms),
                 std::bit_cast<std::uint64_t>(s.weight_bytes),
-                0};
+                std::bit_cast<std::uint64_t>(s.skew)};
   return known(key, [&] { return kernels_.gemm(s, sms); });
 }
 

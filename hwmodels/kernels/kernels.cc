@@ -282,6 +282,8 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
         choose(*calibration_, static_cast<KernelFamily>(i), gpu_, dies, libraries);
   for (const MemoryClassFit& fit : calibration_->memory_classes)
     resolved->memory[static_cast<std::size_t>(fit.kernel)] = &fit;
+  for (const MemoryClassFit*& fit : resolved->memory)  // of an earlier fit, which does not know the class
+    if (fit == nullptr) fit = resolved->memory[static_cast<std::size_t>(MemoryKernel::elementwise)];
   const FamilyFit* const products = resolved->choices[static_cast<std::size_t>(KernelFamily::gemm_bf16)].fit;
   if (calibration_->power && products != nullptr && products->die.name != calibration_->power->die)
     resolved->limit = Resolved::Limit::in_prices;
@@ -372,13 +374,21 @@ KernelTime KernelModel::memory_bound(MemoryKernel kernel, Bytes traffic, int sms
   assert(fit != nullptr);
   Conditions now = resolved_->conditions;
   now.sms = sms;
-  const Seconds moving = traffic / BytesPerSecond(hbm_bytes_per_us(gpu_, now) / kMicrosecond *
-                                                  (resolved_->alone ? fit->alone_fraction : fit->hbm_fraction));
+  Seconds moving = traffic / BytesPerSecond(hbm_bytes_per_us(gpu_, now) / kMicrosecond *
+                                            (resolved_->alone ? fit->alone_fraction : fit->hbm_fraction));
+  double sm_share = 0;
+  if (fit->sm_bytes_per_cycle > 0) {
+    const double cycles = gpu_.boost_clock.value() * (sms == 0 ? gpu_.sms : sms) * now.clock;
+    const SmLimited limited = sm_limited(moving, traffic / BytesPerSecond(fit->sm_bytes_per_cycle * cycles));
+    moving = limited.time;
+    sm_share = limited.sm_share;
+  }
   // Elsewhere than where the classes were measured their fraction of the data-sheet bandwidth is taken to hold.
   const Seconds shortest = origin == KernelOrigin::engine ? fit->engine_minimum : fit->minimum;
   const bool known = gpu_.architecture == calibration_->memory_architecture;
   const KernelTime time{shortest + moving, known ? Evidence::fitted : Evidence::roofline, {}, {}};
-  return resolved_->settled(gpu_, *calibration_, time, 0, PowerKind::bf16, Flop(0), traffic);
+  return resolved_->settled(gpu_, *calibration_, time, sm_share * (moving / time.time), PowerKind::bf16, Flop(0),
+                            traffic);
 }
 
 Seconds KernelModel::kernel_gap() const { return Seconds(calibration_->kernel_gap_us.value * kMicrosecond); }
@@ -424,8 +434,14 @@ bool KernelCalibration::measured(const GpuSpec& gpu) const {
 std::string_view name(MemoryKernel kernel) {
   constexpr std::array<std::string_view, kMemoryKernels> kNames = {
       "norm", "norm_backward", "rotary", "swiglu", "swiglu_backward", "cast",      "cast_transpose", "transpose",
-      "copy", "permute",       "reduce", "gating", "elementwise",     "embedding", "cross_entropy",  "optimizer"};
+      "copy", "permute",       "reduce", "gating", "elementwise",     "embedding", "cross_entropy",  "optimizer",
+      "strided", "index_add", "scatter_add", "top_k"};
   return kNames[static_cast<std::size_t>(kernel)];
+}
+
+Bytes top_k_bytes(double rows, double width) {
+  constexpr double kStart = 44;
+  return Bytes(rows * (kStart + width) * bytes_per_element(Precision::fp32));
 }
 
 Flop flop(const GemmShape& shape) {

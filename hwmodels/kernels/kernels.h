@@ -59,6 +59,8 @@ struct GemmShape {
   /// Of an element of B, where it lies in memory in fewer bytes than it is multiplied in: unpacked by the kernel.
   double weight_bytes = 0;
   ExpertBlock block = ExpertBlock::sglang;  ///< of fused experts
+  /// Rows of groups fall as their rank to this power; 0: all have as many. (Grouped BF16, contiguous.)
+  double skew = 0;
   /// Rows of experts on other GPUs that a fused block sorts, sets to nought and sums up beside its own.
   double passing_rows = 0;
 };
@@ -117,9 +119,19 @@ enum class MemoryKernel : std::uint8_t {
   embedding,
   cross_entropy,
   optimizer,
+  // PyTorch's kernels that the SMs hold up more than memory (MemoryClassFit::sm_bytes_per_cycle):
+  strided,      ///< element by element of operands that do not lie in a row (halves of a product, a factor per row)
+  index_add,    ///< rows added up by atomic additions; bytes: rows in
+  scatter_add,  ///< elements, the same
+  top_k,        ///< a block per row: bytes from top_k_bytes()
 };
-constexpr int kMemoryKernels = 16;
+constexpr int kMemoryKernels = 20;
 std::string_view name(MemoryKernel kernel);
+/// What an element of a strided kernel counts as, whatever it is made of: a product of two BF16 numbers.
+constexpr double kStridedBytes = 6;
+/// What PyTorch's top-k of `rows` rows of FP32 counts as: a block starts per row, which takes as long as so many
+/// elements of it (one H100, 2026-11-26: 16,384 rows of 8, 128 and 256 in 30, 103 and 200 us).
+Bytes top_k_bytes(double rows, double width);
 /// Who wrote them: the smallest of their kernels differ.
 enum class KernelOrigin : std::uint8_t {
   compiled,  ///< Triton, torch.compile

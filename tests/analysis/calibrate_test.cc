@@ -1,5 +1,7 @@
 // Does `flopcast calibrate` read a folder, say what is missing, and write the same bytes twice?
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -9,6 +11,8 @@
 
 #include "analysis/evidence/calibrate/calibrate.h"
 #include "analysis/evidence/calibrate/card_measurements.h"
+#include "analysis/evidence/calibrate/shipped_tables.h"
+#include "hwmodels/kernels/kernels.h"
 #include "scenarios/read/calibrations/calibration_file.h"
 #include "tests/catch.h"
 #include "tests/libraries.h"
@@ -64,6 +68,88 @@ TEST_CASE("calibrate on a small folder writes the same bytes twice") {
   const std::string text = contents(once / "kernel_calibration.textproto");
   REQUIRE(!text.empty());
   CHECK(text == contents(twice / "kernel_calibration.textproto"));
+}
+
+TEST_CASE("a user alone adds his rows to what is shipped") {
+  const test::TemporaryFolder folder;
+  const KernelCalibration shipped =
+      read_kernel_calibration(flopcast::testing::source_dir() + "/" + kKernelCalibrationFile);
+  const auto us = [](const KernelCalibration& by, const char* gpu, std::int64_t m, std::int64_t n = 4096) {
+    const KernelModel model(test::libraries().gpu(gpu), std::make_shared<const KernelCalibration>(by));
+    return model.gemm({GemmKind::dense, m, n, 4096}).time.value() * 1e6;
+  };
+  // A card whose products take a fifth longer than the shipped fit says, and a die without a fit of its own.
+  std::string rows = "op,shape,time_us,bytes,method,state\n", others = rows;
+  for (std::int64_t m = 64; m <= 8192; m *= 2)
+    for (std::int64_t n = 2048; n <= 8192; n *= 2) {
+      rows += fmt::format("gemm_fwd,M={} N={} K=4096,{:.2f},0,graph20,full_clock\n", m, n,
+                          1.2 * us(shipped, "h100-sxm", m, n));
+      others += fmt::format("gemm_fwd,M={} N={} K=4096,{:.2f},0,graph20,full_clock\n", m, n,
+                            0.7 * us(shipped, "rtx-4090", m, n));
+    }
+  const fs::path out = fs::path(folder.path()) / "mine/hwmodels/data";
+  const std::string said = calibrate(
+      {"", out, 1, false, {{"h100-sxm", folder.write("a.csv", rows)}, {"rtx-4090", folder.write("b.csv", others)}}},
+      test::libraries());
+  CHECK(said.find("first fit of this die") != std::string::npos);
+  CHECK(!fs::exists(out / "link_calibration.textproto"));
+  const KernelCalibration own = read_kernel_calibration((out / "kernel_calibration.textproto").string());
+  for (const std::int64_t m : {128, 1000, 4096}) {
+    CHECK(us(own, "h100-sxm", m) == Approx(1.2 * us(shipped, "h100-sxm", m)).epsilon(0.05));
+    CHECK(us(own, "rtx-4090", m) == Approx(0.7 * us(shipped, "rtx-4090", m)).epsilon(0.1));
+  }
+  // Everything else stands: other families and dies to the byte, and prices far from the rows.
+  CHECK(us(own, "b200-sxm", 1024) == us(shipped, "b200-sxm", 1024));
+  CHECK(own.fits.size() == shipped.fits.size() + 1);
+  CHECK(own.memory_classes.size() == shipped.memory_classes.size());
+  // Nothing that a fit could take is refused, and nothing written.
+  const std::string few = "op,shape,time_us,bytes,method,state\ngemm_fwd,M=64 N=64 K=64,5,0,graph9,full_clock\n";
+  const fs::path nowhere = fs::path(folder.path()) / "nowhere";
+  CHECK_THROWS_AS(
+      calibrate({"", nowhere, 1, false, {{"rtx-4090", folder.write("few.csv", few)}}}, test::libraries()),
+      InputError);
+  CHECK(!fs::exists(nowhere));
+}
+
+TEST_CASE("shipped fits of dies whose tables are shipped are what calibrate gives", "[slow]") {
+  CalibrationInput input;
+  std::vector<GpuSpec> gpus;
+  for (const std::string& name : test::libraries().names(LibraryKind::gpus))
+    if (test::libraries().runs(name)) gpus.push_back(test::libraries().gpu(name));
+  add_shipped_tables(input, test::libraries(), gpus, false);
+  input.seed = CalibrateOptions{}.seed;
+  const KernelCalibration fresh = calibrate_kernels(input);
+  const KernelCalibration shipped =
+      read_kernel_calibration(flopcast::testing::source_dir() + "/" + kKernelCalibrationFile);
+  int compared = 0;
+  for (const FamilyFit& fit : shipped.fits) {
+    if (fit.die.name != "GA100" && fit.die.name != "GB100") continue;
+    const auto same = std::find_if(fresh.fits.begin(), fresh.fits.end(), [&](const FamilyFit& other) {
+      return other.family == fit.family && other.die.name == fit.die.name && other.variant == fit.variant;
+    });
+    INFO(std::string(name(fit.family)) << " of " << fit.die.name);
+    REQUIRE(same != fresh.fits.end());
+    const std::vector<double> ours = values_of(same->parameters), theirs = values_of(fit.parameters);
+    for (std::size_t i = 0; i < ours.size(); ++i) CHECK(ours[i] == Approx(theirs[i]).epsilon(1e-3));
+    ++compared;
+  }
+  CHECK(compared > 20);
+}
+
+/// FLOPCAST_MEASUREMENTS names the folder of all tables, which are not part of the project.
+TEST_CASE("shipped constants are what calibrate gives, where all tables are at hand", "[slow]") {
+  const char* const measurements = std::getenv("FLOPCAST_MEASUREMENTS");
+  if (measurements == nullptr) return;
+  const test::TemporaryFolder folder;
+  CalibrateOptions options;
+  options.measurements = measurements;
+  options.output = folder.path();
+  calibrate(options, test::libraries());
+  const std::string root = flopcast::testing::source_dir() + "/";
+  for (const char* const file : {kKernelCalibrationFile, kLinkCalibrationFile, kTrainingCalibrationFile}) {
+    INFO(file);
+    CHECK(contents(fs::path(folder.path()) / fs::path(file).filename()) == contents(root + file));
+  }
 }
 
 TEST_CASE("a card's rows that cannot be are refused with their lines, and nothing is written") {

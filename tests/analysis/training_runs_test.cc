@@ -266,7 +266,8 @@ TEST_CASE("products by the libraries of 2024 take longer in BF16; FP8 was not me
 }
 
 TEST_CASE("rows of experts that PyTorch's kernels for indices move take their additions' time") {
-  // Of 16,384 rows of a layer: forward one atomic addition per element, backward two, at 120 G a second.
+  // Of 16,384 rows of a layer: forward one atomic addition per element, backward two, at 268 G a second (scatter_add on
+  // one H100).
   Scenario s = testing::resolved("mixtral_8x7b_64_h100");
   const auto layer = [&](bool indexed, Phase phase) {
     s.training->software.indexed_rows = indexed;
@@ -278,13 +279,54 @@ TEST_CASE("rows of experts that PyTorch's kernels for indices move take their ad
     shape.moe = true;
     return price_phase(phase, *s.training, shape, training_kernels(s, *s.training), 132).time.value();
   };
-  const double additions = 16384.0 * s.training->model.hidden / 120e9;
+  const double additions = 16384.0 * s.training->model.hidden / 268e9;
   const double forward = layer(true, Phase::mlp_forward) - layer(false, Phase::mlp_forward);
   const double backward = layer(true, Phase::mlp_backward) - layer(false, Phase::mlp_backward);
   CHECK(forward > 0.8 * additions);
-  CHECK(forward < 2 * additions);
+  CHECK(forward < 3 * additions);
   CHECK(backward > 1.7 * additions);
-  CHECK(backward < 3 * additions);
+  CHECK(backward < 4 * additions);
+  // index_add_ alone, of a Hugging Face model: additions take twice as long, rows are moved half as often.
+  s.training->software.indexed_once = true;
+  const double once = layer(true, Phase::mlp_forward) - layer(false, Phase::mlp_forward);
+  CHECK(once == 0);  // it says so by itself
+  s.training->software.indexed_once = false;
+  const double without = layer(false, Phase::mlp_forward);
+  s.training->software.indexed_once = true;
+  CHECK(layer(false, Phase::mlp_forward) - without > 1.5 * additions);
+}
+
+TEST_CASE("layers that PyTorch compiles, its loss and its norms take the kernels that it runs") {
+  Scenario s = testing::resolved("h100_llama_3_1_8b_bf16_8");
+  const auto step = [&](auto change) {
+    Scenario changed = s;
+    change(*changed.training);
+    RunOptions options;
+    options.allow_oom = true;
+    return step_time(changed, *changed.training, options).value();
+  };
+  const auto none = [](TrainingConfig&) {};
+  const double base = step(none);
+  // Norms are made again in the backward pass, and residuals by kernels of their own.
+  const double compiled = step([](TrainingConfig& t) { t.software.compiled_layers = true; });
+  CHECK(compiled > base);
+  CHECK(compiled < 1.05 * base);
+  // 48 bytes a logit instead of 44.
+  const double edges = step([](TrainingConfig& t) { t.software.torch_edges = true; });
+  CHECK(edges > base);
+  CHECK(edges < 1.02 * base);
+  // In parts the head's products and the loss are done again: one more product of three.
+  const double parts = step([](TrainingConfig& t) { t.loss_parts = 8; });
+  CHECK(parts > base);
+  CHECK(parts < 1.05 * base);
+  // Eager norms as one kernel forward and two backward instead of chains of six and nine.
+  const auto eager = [](bool fused) {
+    return [fused](TrainingConfig& t) {
+      t.software.eager = true;
+      t.software.fused_norms = fused;
+    };
+  };
+  CHECK(step(eager(true)) < step(eager(false)));
 }
 
 TEST_CASE("hybrid sharding sums gradients over its groups beside the backward pass, where the plan says so") {

@@ -466,6 +466,50 @@ TEST_CASE("four-bit weights: fewer bytes where weights are what is read, the act
   CHECK(b200.gemm(shape).time.value() < 0.85 * per_tensor);  // measured: 2.4 ms and 3.1 ms
 }
 
+TEST_CASE("grouped products run in clusters of two tiles, whatever rows a group has") {
+  const KernelModel h100 = model_of(gpu("h100-sxm")), h200 = model_of(gpu("h200-sxm"));
+  const auto us = [](const KernelModel& on, std::int64_t rows, int groups, double skew = 0) {
+    GemmShape shape{GemmKind::grouped_contiguous, rows * groups, 4096, 7168, groups};
+    shape.skew = skew;
+    return on.gemm(shape).time.value() * 1e6;
+  };
+  // Measured (hwmodels/data/measured_kernels_*.csv): 256 experts of one row and of 128 take as long, and 4.8 TB/s give
+  // little over 3.35, for SMs hold both up.
+  CHECK(us(h200, 1, 256) == Approx(4635).epsilon(0.08));
+  CHECK(us(h200, 128, 256) == Approx(4290).epsilon(0.08));
+  CHECK(us(h100, 1, 256) == Approx(5218).epsilon(0.08));
+  CHECK(us(h100, 128, 256) == Approx(5760).epsilon(0.08));
+  CHECK(us(h100, 2048, 8) == Approx(1252).epsilon(0.06));
+  // Uneven loads fill more tiles: 8,595 us for the other layout of the weights.
+  CHECK(us(h100, 128, 256, 1) > 1.15 * us(h100, 128, 256));
+  CHECK(us(h100, 2048, 8, 1) < 1.1 * us(h100, 2048, 8));
+}
+
+TEST_CASE("what SMs hold up does not follow HBM's bandwidth, and follows the clock") {
+  GpuSpec slower = gpu("h100-sxm");
+  slower.boost_clock = slower.boost_clock * 0.8;
+  const KernelModel h100 = model_of(gpu("h100-sxm")), h200 = model_of(gpu("h200-sxm")), slow = model_of(slower);
+  const Bytes elements(16384.0 * 7168 * 2);
+  const auto us = [&](const KernelModel& on, MemoryKernel kernel, double factor) {
+    return on.memory_bound(kernel, elements * factor).time.value() * 1e6;
+  };
+  // 16,384 rows of 7,168, measured on an H100 and an H200.
+  CHECK(us(h100, MemoryKernel::scatter_add, 1) == Approx(438.7).epsilon(0.08));
+  CHECK(us(h200, MemoryKernel::scatter_add, 1) == Approx(436.1).epsilon(0.08));
+  CHECK(us(h100, MemoryKernel::strided, 3) == Approx(338.9).epsilon(0.08));
+  CHECK(us(h200, MemoryKernel::strided, 3) == Approx(308.7).epsilon(0.08));
+  CHECK(us(h100, MemoryKernel::index_add, 1) > 1.8 * us(h100, MemoryKernel::scatter_add, 1));
+  CHECK(us(slow, MemoryKernel::scatter_add, 1) > 1.2 * us(h100, MemoryKernel::scatter_add, 1));
+  CHECK(us(slow, MemoryKernel::elementwise, 1) == us(h100, MemoryKernel::elementwise, 1));
+  // PyTorch's top-k of 16,384 rows: a block each, whatever their width.
+  const auto top_k = [&](double width) {
+    return h100.memory_bound(MemoryKernel::top_k, top_k_bytes(16384, width)).time.value() * 1e6;
+  };
+  CHECK(top_k(256) == Approx(210).epsilon(0.1));
+  CHECK(top_k(128) == Approx(113).epsilon(0.15));
+  CHECK(top_k(8) == Approx(40).epsilon(0.25));
+}
+
 TEST_CASE("published kernels are met within their bars") {
   for (const KernelComparison& row : compare_published_kernels(test::libraries(), calibration())) {
     INFO(row.kernel << " on " << row.gpu << ": " << row.predicted.value() * 1e6 << " us, published "

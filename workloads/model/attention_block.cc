@@ -240,7 +240,7 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   const AttentionKindRow& row = *work.attention;
   const double t = work.tokens, own = work.own_tokens;
   list.enter(LayerPart::attention);
-  list.norm_backward("MLP norm backward", own * w.hidden);
+  list.norm_backward("MLP norm backward", own * w.hidden, true);
   for (int i = 0; i < work.model.norms_behind_attention(); ++i)
     list.norm_backward("norm behind attention backward", own * w.hidden);
   list.quantize_shared("cast output gradient");

@@ -1,4 +1,5 @@
 // Embedding, output head and what is done with its results, multi-token prediction's projection.
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 
@@ -11,17 +12,38 @@ namespace {
 /// Bytes of a logit that are read and written. Fused loss: the logit once, its gradient once. As a chain of kernels in
 /// FP32: to FP32 6, maximum 4, shift 8, exponential and sum 12, gradient 8, back to BF16 6. As torch.nn.functional's
 /// cross_entropy in BF16: log-softmax reads thrice and writes 8, a gradient of zeros 2, log-softmax backward reads both
-/// and one of them twice, and writes 8. Choice of a token: to FP32.
+/// and one of them twice, and writes 8. The same of logits in FP32: to FP32 6, then twice the bytes, to BF16 6. Choice of
+/// a token: to FP32.
 void use_logits(KernelWriter& list, double logits) {
+  const int parts = list.work().habits.loss_parts;
   switch (list.work().habits.logits) {
     case LogitUse::fused_loss:
-      return list.memory("cross-entropy", MemoryKernel::cross_entropy, logits * 2 * 3);
+      return list.memory("cross-entropy", MemoryKernel::cross_entropy, logits * 2 * 3, parts);
     case LogitUse::eager_loss:
-      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (6 + 4 + 8 + 12 + 8 + 6), 6);
+      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (6 + 4 + 8 + 12 + 8 + 6), 6 * parts);
+    case LogitUse::torch_loss:
+      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (6 + 16 + 4 + 16 + 6), 5 * parts);
     case LogitUse::bf16_loss:
-      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (8 + 2 + 8), 3);
+      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (8 + 2 + 8), 3 * parts);
     case LogitUse::sampling:
       return list.memory("logits to FP32, largest one", MemoryKernel::elementwise, logits * (2 + 4));
+  }
+}
+
+/// What of the loss is computed again where logits were not kept: up to the loss itself.
+void use_logits_again(KernelWriter& list, double logits) {
+  const int parts = list.work().habits.loss_parts;
+  switch (list.work().habits.logits) {
+    case LogitUse::fused_loss:
+      return list.memory("cross-entropy", MemoryKernel::cross_entropy, logits * 2, parts);
+    case LogitUse::eager_loss:
+      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (6 + 4 + 8 + 12), 4 * parts);
+    case LogitUse::torch_loss:
+      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (6 + 16), 2 * parts);
+    case LogitUse::bf16_loss:
+      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * 8, parts);
+    case LogitUse::sampling:
+      return;
   }
 }
 
@@ -35,6 +57,11 @@ void embedding(KernelWriter& list, KernelPass pass) {
     tensor_gather_beside(list, KernelWriter::kNothing);
     list.memory("embedding gradient", MemoryKernel::embedding,
                 elements * (2 + 2 * bytes_per_element(work.precision.gradients)));
+    if (!work.habits.torch_edges) return;
+    const double table = std::ceil(static_cast<double>(work.model.vocabulary) / work.tensor) * work.model.hidden *
+                         bytes_per_element(work.precision.gradients);
+    list.memory("embedding gradient zeroed", MemoryKernel::elementwise, table);
+    if (work.model.tied_embeddings) list.memory("gradients of the shared table", MemoryKernel::elementwise, 3 * table);
   }
 }
 
@@ -43,19 +70,30 @@ void head(KernelWriter& list, KernelPass pass) {
   const Precision precision = work.precision.head;
   const double t = work.tokens, own = work.own_tokens, h = work.model.hidden;
   const double vocabulary = std::ceil(static_cast<double>(work.model.vocabulary) / work.tensor);
+  const int parts = work.habits.loss_parts;
   switch (pass) {
     case KernelPass::forward:
       list.norm("final norm", own * h, true);
-      tensor_gather(list, list.linear_in(precision, "head", t, vocabulary, h));
+      tensor_gather(list, list.linear_in(precision, "head", t / parts, vocabulary, h, parts));
       return use_logits(list, t * vocabulary);
     case KernelPass::input_gradient: {
-      const int dgrad = list.linear_in(precision, "head", t, h, vocabulary);
+      if (parts > 1) {
+        list.again(true);
+        list.linear_in(precision, "head", t / parts, vocabulary, h, parts);
+        use_logits_again(list, t * vocabulary);
+        list.again(false);
+      }
+      const int dgrad = list.linear_in(precision, "head", t / parts, h, vocabulary, parts);
       tensor_gather_again(list, dgrad);
       tensor_scatter_gradient(list, dgrad, dgrad);  // the weight gradient takes as long
       return list.norm_backward("final norm backward", own * h);
     }
     case KernelPass::weight_gradient:
-      return list.weight_gradient_in(precision, "head", vocabulary, h, t);
+      list.weight_gradient_in(precision, "head", vocabulary, h, t / parts, parts);
+      // Each part's gradient is added to those before.
+      return list.memory("sum of head gradients", MemoryKernel::elementwise,
+                         (parts - 1) * vocabulary * h * 3 * bytes_per_element(work.precision.gradients),
+                         std::max(1, parts - 1));
   }
 }
 

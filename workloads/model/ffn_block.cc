@@ -104,7 +104,9 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   if (ffn.experts == 0) tensor_gather(list, first, separate(list, ffn) ? 2 : 1);
   expert_biases(list, ffn, true);
   const double written = activation_element(work, ffn);
-  if (work.habits.eager_elementwise && work.model.gated_ffn) {  // SiLU 4, product 6
+  if (halves_are_strided(work) && work.model.gated_ffn) {
+    list.memory("activation", MemoryKernel::strided, ffn.between * ffn.width * 2 * kStridedBytes, 2);
+  } else if (work.habits.eager_elementwise && work.model.gated_ffn) {  // SiLU 4, product 6
     list.memory("activation", MemoryKernel::elementwise, ffn.between * ffn.width * 10, 2);
   } else {
     list.memory("activation", MemoryKernel::swiglu, ffn.between * (ffn.in * 2 + ffn.width * written));
@@ -134,11 +136,16 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
   }
   // dy and the kept input in, the input's gradient (and the output, when recomputed) out.
   const double again = work.again.activation_function ? ffn.width * 2 : 0;
-  if (work.habits.eager_elementwise && work.model.gated_ffn) {  // both factors 6 each, SiLU 6
+  if (halves_are_strided(work) && work.model.gated_ffn) {
+    // Of one half's gradient a product of tensors that lie in a row, of the other's a product and SiLU; both put together.
+    list.memory("activation backward", MemoryKernel::strided, ffn.rows * ffn.width * 2 * kStridedBytes, 2);
+    list.memory("gradients of both halves", MemoryKernel::elementwise, ffn.rows * (ffn.width * 6 + ffn.in * 4 + again), 2);
+  } else if (work.habits.eager_elementwise && work.model.gated_ffn) {  // both factors 6 each, SiLU 6
     list.memory("activation backward", MemoryKernel::elementwise, ffn.rows * (ffn.width * 18 + again), 3);
-  } else {
+  } else {  // Inductor makes the output again for the gradient of the weights behind it
+    const double made_again = work.habits.compiled_layers ? ffn.width * 2 : again;
     list.memory("activation backward", MemoryKernel::swiglu_backward,
-                ffn.rows * (ffn.width * 2 + ffn.in * 2 + ffn.in * 2 + again));
+                ffn.rows * (ffn.width * 2 + ffn.in * 2 + ffn.in * 2 + made_again));
   }
   if (ffn.experts > 0) {
     list.memory("routing weight gradients", MemoryKernel::swiglu_backward, ffn.rows * ffn.width * 2 * 2);
@@ -183,6 +190,40 @@ void networks(KernelWriter& list, FfnPart part, void (*add)(KernelWriter&, const
   if (part != FfnPart::shared) add(list, routed(work));
 }
 
+/// What PyTorch's stable sort of so many numbers takes, in launches of the smallest kernel: one warp's worth, one block
+/// that goes over them four bits at a time, or eight passes over all SMs with what they need (one H100, 2026-11-26: 10,
+/// 29 to 36, 65 to 77 us up to 131,072 numbers).
+int launches_of_sort(double numbers) { return numbers <= 128 ? 7 : numbers <= 4096 ? 22 : 50; }
+
+/// Calls that each expert's loop makes of its own; all of them together where products are grouped.
+int times_of_experts(const LayerWork& work) {
+  return work.habits.expert_gemms == ExpertGemms::one_by_one ? std::max(1, work.experts.experts) : 1;
+}
+
+/// Rows as PyTorch users move them (SoftwareProfile::indexed_once): picks sorted by expert, rows gathered by index_select.
+void gather_once(KernelWriter& list) {
+  const LayerWork& work = list.work();
+  const double rows = work.experts.rows, h = work.model.hidden;
+  const double picks = work.own_tokens * work.model.moe.experts_per_token;
+  list.memory("picks into order", MemoryKernel::gating, picks * 16, launches_of_sort(picks));
+  // Copies of a token find it in the cache.
+  list.memory("expand rows", MemoryKernel::permute, (std::min(work.own_tokens, rows) + rows) * h * 2,
+              times_of_experts(work));
+}
+
+/// And back: times their weights in BF16, added up by index_add_ where nothing was before.
+void sum_once(KernelWriter& list, std::string_view role) {
+  const LayerWork& work = list.work();
+  const int times = times_of_experts(work);
+  const double elements = work.experts.rows * work.model.hidden;
+  list.memory("weights into order", MemoryKernel::gating, work.experts.rows * 12, 2 * times);
+  list.memory("rows times weights", MemoryKernel::strided, elements * kStridedBytes, times);
+  list.memory("zeros", MemoryKernel::elementwise, work.own_tokens * work.model.hidden * 2);
+  list.memory(role, MemoryKernel::index_add, elements * 2, times);
+  if (work.model.moe.width_of_shared() > 0)
+    list.memory("sum with shared experts", MemoryKernel::elementwise, work.own_tokens * work.model.hidden * 6);
+}
+
 void rows_to_experts(KernelWriter& list) {
   const LayerWork& work = list.work();
   const KernelHabits& habits = work.habits;
@@ -201,6 +242,7 @@ void rows_to_experts(KernelWriter& list) {
                 habits.expert_cast_bytes * ffn.experts * h * (ffn.in + ffn.width), 2 * std::max(1, ffn.experts));
   }
   if (habits.rows_come_sorted || habits.expert_gemms == ExpertGemms::fused) return;
+  if (habits.indexed_once) return gather_once(list);
   list.memory("expand rows", MemoryKernel::permute, rows * h * 2 * row_element(work));
   if (habits.indexed_rows && work.experts.exchanged)
     list.memory("a row of zeros behind those received", MemoryKernel::copy, rows * h * 2 * row_element(work));
@@ -209,9 +251,6 @@ void rows_to_experts(KernelWriter& list) {
     list.memory("transpose scales", MemoryKernel::transpose, rows * h * row_element(work), 2);
 }
 
-// Atomic additions in BF16 (index_add, scatter_add): on an H100 120 G a second, the time of 24 bytes of an element-wise
-// kernel (own measurement, 2026-11-26: 32,768 rows of 7,168 in 1.83 ms, 8,192 of 4,096 in 0.29 ms).
-constexpr double kAddition = 24;
 // Rows times weights in FP32: to FP32 6, product 8, to BF16 6. Backward: the same, and the weights' gradients, a
 // product 12 and its sum 4 more; fused, two rows in and one out.
 constexpr double kWeighted = 20, kWeightedBackward = 36, kWeightedFused = 4, kWeightedFusedBackward = 6;
@@ -228,13 +267,16 @@ void sum_indexed_rows(KernelWriter& list, std::string_view role, bool forward) {
                 eager ? 3 : 1);
   }
   const int times = forward ? 1 : 2;
-  list.memory(role, MemoryKernel::elementwise, elements * kAddition * times, times);
+  list.memory(role, MemoryKernel::scatter_add, elements * 2 * times, times);
 }
 
 void sum_rows(KernelWriter& list, std::string_view role, bool forward) {
   const LayerWork& work = list.work();
   list.enter(LayerPart::rows);
   expert_exchange(list, LayerExchange::Kind::expert_scatter);
+  if (work.habits.indexed_once && forward) return sum_once(list, role);
+  if (work.habits.indexed_once)
+    return list.memory(role, MemoryKernel::index_add, work.experts.rows * work.model.hidden * 2, times_of_experts(work));
   if (work.habits.indexed_rows) return sum_indexed_rows(list, role, forward);
   if (!work.habits.rows_come_sorted && work.habits.expert_gemms != ExpertGemms::fused)
     list.memory(role, MemoryKernel::reduce, (work.experts.rows + work.experts.sums) * work.model.hidden * 2);
@@ -250,6 +292,7 @@ void block_forward(KernelWriter& list, FfnPart part) {
   if (!(work.moe && work.experts.exchanged)) tensor_all_reduce(list);
   for (int i = 0; i < work.model.norms_behind_ffn(); ++i)
     list.norm("norm behind the FFN", work.own_tokens * work.model.hidden, false);
+  residual(list, work.own_tokens * work.model.hidden);
   // Both parts of the sum before the norm, and what the FFN gives.
   if (compiled_serving(work)) {
     list.enter(LayerPart::dense_ffn);
@@ -270,7 +313,11 @@ void block_input_gradient(KernelWriter& list, FfnPart part) {
     list.enter(LayerPart::rows);
     expert_exchange(list, LayerExchange::Kind::expert_gather);
     list.memory("expand gradient rows", MemoryKernel::permute, work.experts.rows * h * 2 * row_element(work));
-    if (work.habits.indexed_rows) {
+    if (work.habits.indexed_once) {
+      // Gradients of rows and of their weights: two products, one of them summed up over a row.
+      list.memory("rows times weights backward", MemoryKernel::strided, work.experts.rows * h * 2 * kStridedBytes,
+                  2 * times_of_experts(work));
+    } else if (work.habits.indexed_rows) {
       const bool eager = work.habits.eager_elementwise;
       list.memory("rows times weights backward", MemoryKernel::elementwise,
                   work.experts.rows * h * (eager ? kWeightedBackward : kWeightedFusedBackward), eager ? 5 : 1);
@@ -291,6 +338,18 @@ void gate_forward(KernelWriter& list) {
   const int kernels = work.habits.router_kernels;
   list.enter(LayerPart::gate);
   list.linear_in(Precision::bf16, "gate", t, experts, work.model.hidden);
+  if (work.habits.indexed_once) {
+    // To FP32, scores, the best; with groups first the two best of each, then the best groups, the others' scores set to
+    // nought; weights over their sum.
+    const double groups = work.model.moe.groups;
+    const auto best = [&](double rows, double width) {
+      list.memory("top-k", MemoryKernel::top_k, top_k_bytes(rows, width).value());
+    };
+    if (groups > 1) best(t * groups, experts / groups), best(t, groups);
+    best(t, experts);
+    return list.memory("routing weights", MemoryKernel::elementwise, t * experts * (groups > 1 ? 30 : 6),
+                       groups > 1 ? 10 : 3);
+  }
   list.memory("top-k and routing weights", MemoryKernel::gating, t * experts * 4 * 2 * kernels, kernels);
 }
 

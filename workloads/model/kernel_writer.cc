@@ -98,12 +98,12 @@ void KernelWriter::adapter(double m, double n, double k) {
   mark();
 }
 
-int KernelWriter::linear_in(Precision precision, std::string_view role, double m, double n, double k) {
+int KernelWriter::linear_in(Precision precision, std::string_view role, double m, double n, double k, int times) {
   GemmShape shape = gemm(GemmKind::dense, m, n, k);
   shape.precision = precision;
   shape.scaling = Scaling::none;
   shape.weight_bytes = 0;
-  return add(role, shape, 1);
+  return add(role, shape, times);
 }
 
 int KernelWriter::grouped(std::string_view role, double m, double n, double k, int experts) {
@@ -112,6 +112,7 @@ int KernelWriter::grouped(std::string_view role, double m, double n, double k, i
   const bool masked = how == ExpertGemms::masked;
   GemmShape shape = gemm(masked ? GemmKind::grouped_masked : GemmKind::grouped_contiguous, m, n, k);
   shape.groups = experts;
+  if (!masked) shape.skew = work_.experts.skew;
   shape.vendor_library = false;
   return add(role, shape, 1);
 }
@@ -136,13 +137,14 @@ void KernelWriter::weight_gradient(std::string_view role, double m, double n, do
   add(role, shape, times);
 }
 
-void KernelWriter::weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens) {
+void KernelWriter::weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens,
+                                      int times) {
   if (work_.habits.adapter_rank > 0) return;
   GemmShape shape = gemm(GemmKind::weight_gradient, m, n, tokens);
   shape.precision = precision;
   shape.scaling = Scaling::none;
   shape.output = work_.precision.gradients;
-  add(role, shape, 1);
+  add(role, shape, times);
 }
 
 int KernelWriter::weight_gradient_elsewhere(std::string_view role, double m, double n, double tokens) {
@@ -194,21 +196,45 @@ void KernelWriter::quantize_transposed(std::string_view role, double elements, i
 
 // Bytes per element of eager chains: torch.nn.functional.rms_norm as its parts (to FP32 6, square 8, mean 4, product
 // with the inverse root 8, to BF16 6, product with the weight 4; backward: weight 4 and its gradient 6, to FP32 6,
-// product 8, sum of products 16, square 8, sum 12, to BF16 6), a sum of two residuals 6.
-constexpr double kEagerNorm = 36, kEagerNormBackward = 66, kEagerResidual = 6;
+// product 8, sum of products 16, square 8, sum 12, to BF16 6), a sum of two residuals 6 (kEagerResidual).
+constexpr double kEagerNorm = 36, kEagerNormBackward = 66;
+// As one kernel (PyTorch 2.9): in and out; backward both in, one out.
+constexpr double kFusedNorm = 4, kFusedNormBackward = 6;
+// Inductor. Forward the norm behind attention adds the residual without writing the sum, which is made again wherever
+// it is needed. Backward the norm's result is made again for the gradient of the weights behind it: gradients of the
+// norm and of the residual, its input (in two parts) in; the input's gradient and the norm's result out; partial sums
+// of the gradient of the norm's own weight. Kernels of PyTorch 2.11 by name and time: 8 blocks of Llama 8B on one H100,
+// 2026-11-27.
+constexpr double kCompiledNorm = 4, kCompiledSumAndNorm = 6;
+constexpr double kCompiledNormBackward = 11, kCompiledSumAndNormBackward = 14;
 
 void KernelWriter::norm(std::string_view role, double elements, bool with_residual) {
-  if (work_.habits.eager_elementwise) {
-    const double residual = with_residual ? kEagerResidual : 0;
-    return memory(role, MemoryKernel::elementwise, elements * (kEagerNorm + residual), with_residual ? 7 : 6);
+  const KernelHabits& habits = work_.habits;
+  if (habits.eager_elementwise && habits.fused_norms) {
+    if (with_residual) memory("residual", MemoryKernel::elementwise, elements * kEagerResidual);
+    return memory(role, MemoryKernel::norm, elements * kFusedNorm);
   }
+  if (habits.eager_elementwise) {
+    const double sum = with_residual ? kEagerResidual : 0;
+    return memory(role, MemoryKernel::elementwise, elements * (kEagerNorm + sum), with_residual ? 7 : 6);
+  }
+  if (habits.compiled_layers)
+    return memory(role, MemoryKernel::norm, elements * (with_residual ? kCompiledSumAndNorm : kCompiledNorm));
   const int tensors = !with_residual ? 2 : compiled_serving(work_) ? 3 : 4;
   memory(role, MemoryKernel::norm, elements * 2.0 * tensors);  // BF16 in and out
 }
 
-void KernelWriter::norm_backward(std::string_view role, double elements) {
-  if (work_.habits.eager_elementwise)
+void KernelWriter::norm_backward(std::string_view role, double elements, bool with_residual) {
+  const KernelHabits& habits = work_.habits;
+  if (habits.eager_elementwise && habits.fused_norms) {
+    memory(role, MemoryKernel::norm_backward, elements * kFusedNormBackward);
+    return memory("sum of residual gradients", MemoryKernel::elementwise, elements * kEagerResidual);
+  }
+  if (habits.eager_elementwise)
     return memory(role, MemoryKernel::elementwise, elements * (kEagerNormBackward + kEagerResidual), 10);
+  if (habits.compiled_layers)
+    return memory(role, MemoryKernel::norm,
+                  elements * (with_residual ? kCompiledSumAndNormBackward : kCompiledNormBackward), 2);
   memory(role, MemoryKernel::norm_backward, elements * 2.0 * 4);  // dy, x, residual gradient in; dx out
 }
 

@@ -5,6 +5,9 @@
 
 namespace flopcast {
 
+/// Bytes per element of an eager sum of two residuals.
+inline constexpr double kEagerResidual = 6;
+
 /// Role of the product behind attention.
 inline constexpr std::string_view kOutputProjection = "o_proj";
 
@@ -29,7 +32,7 @@ class KernelWriter {
 
   /// y[m,n] = x[m,k] w[k,n], forward or input gradient.
   int linear(std::string_view role, double m, double n, double k);
-  int linear_in(Precision precision, std::string_view role, double m, double n, double k);
+  int linear_in(Precision precision, std::string_view role, double m, double n, double k, int times = 1);
   /// The same for `experts` experts, m rows in all.
   int grouped(std::string_view role, double m, double n, double k, int experts);
   /// Gated experts as one block, forward; rows of all of them, width of one.
@@ -37,7 +40,8 @@ class KernelWriter {
   void latent_block(std::string_view role, const LatentBlockShape& shape);
   /// dw[m,n] += dy^T x over `tokens`, accumulated in the precision of the gradients.
   void weight_gradient(std::string_view role, double m, double n, double tokens, int times = 1);
-  void weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens);
+  void weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens,
+                          int times = 1);
   /// A weight gradient of another phase, to hide communication behind.
   int weight_gradient_elsewhere(std::string_view role, double m, double n, double tokens);
   int attention(std::string_view role, const AttentionShape& shape);
@@ -51,7 +55,8 @@ class KernelWriter {
   void quantize_transposed(std::string_view role, double elements, int times = 1);
   /// As PyTorch's chain of kernels where the software is eager, else fused.
   void norm(std::string_view role, double elements, bool with_residual);
-  void norm_backward(std::string_view role, double elements);
+  /// @param with_residual of a norm that added two residuals forward
+  void norm_backward(std::string_view role, double elements, bool with_residual = false);
 
   static constexpr int kNothing = -1;  ///< in place of a GEMM: nothing is computed meanwhile
   /// @param first, last kernels of the list that run meanwhile.

@@ -129,9 +129,9 @@ enum class TensorExchange : std::uint8_t {
 };
 
 /// What is done with the output head's results. Loss as a chain of kernels in FP32 (Megatron-LM
-/// core/fusions/fused_cross_entropy.py) or, never copied, in BF16; fused (logits are read once for loss and gradient);
-/// the choice of a token.
-enum class LogitUse : std::uint8_t { eager_loss, bf16_loss, fused_loss, sampling };
+/// core/fusions/fused_cross_entropy.py), PyTorch's own in FP32 or, never copied, in BF16; fused (logits are read once for
+/// loss and gradient); the choice of a token.
+enum class LogitUse : std::uint8_t { eager_loss, torch_loss, bf16_loss, fused_loss, sampling };
 
 /// What the software does differently. Defaults: eager training as Megatron-LM and DeepSeek's public trace have it.
 struct KernelHabits {
@@ -183,8 +183,13 @@ struct KernelHabits {
   int expert_bias_kernels = 0;        ///< SoftwareProfile::expert_bias_kernels
   bool complex_positions = false;     ///< SoftwareProfile::complex_positions
   bool indexed_rows = false;          ///< SoftwareProfile::indexed_rows
+  bool indexed_once = false;          ///< SoftwareProfile::indexed_once
   /// Norms, rotary positions, gated activations and residuals as PyTorch's chains of kernels, norms in FP32.
   bool eager_elementwise = false;
+  bool fused_norms = false;      ///< SoftwareProfile::fused_norms
+  bool compiled_layers = false;  ///< SoftwareProfile::compiled_layers
+  bool torch_edges = false;      ///< SoftwareProfile::torch_edges: of the embedding
+  int loss_parts = 1;            ///< TrainingConfig::loss_parts
   /// Bytes moved per parameter to cast the weights of experts to FP8 with a scale per tensor, in each forward pass.
   double expert_cast_bytes = 0;
   TensorExchange tensor_exchange = TensorExchange::gather_and_scatter;
@@ -240,6 +245,7 @@ struct ExpertShare {
   double multiplied_rows = 0;  ///< that grouped GEMMs go through, padding included; 0: `rows`
   double buffer_rows = 0;      ///< that kernels between them pass over; 0: `rows`
   int experts = 1;             ///< that get at least one row
+  double skew = 0;             ///< their rows fall as their rank to this power, where that is known
   double degree = 1;           ///< GPUs that share an expert's matrices
   bool exchanged = false;      ///< results come back by combine, else by the exchange of tensor parallelism
   /// The GPUs of a tensor-parallel group all have the tokens of the group (no sequence parallelism): those that share

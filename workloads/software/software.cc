@@ -57,10 +57,15 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.distributed_tensors) text += ", tensor parallelism by PyTorch's distributed tensors";
   if (software.scatters_per_product) text += ", gradients of shared inputs scattered product by product";
   if (software.reduces_last) text += ", sharded gradients reduced with the last micro-batch";
-  if (software.libraries != "current") text += fmt::format(", matrix products by libraries of {}", software.libraries);
+  if (software.libraries == "cudnn") text += ", attention by cuDNN";
+  if (software.libraries == "2024") text += ", matrix products by libraries of 2024";
+  if (software.compiled_layers) text += ", layers compiled by PyTorch";
+  if (software.torch_edges) text += ", loss and embedding by PyTorch's kernels";
+  if (software.fused_norms) text += ", norms as single kernels";
   if (software.expert_bias_kernels > 0)
     text += fmt::format(", biases of {} of experts by kernels of their own",
                         software.expert_bias_kernels > 1 ? "products" : "second products");
+  if (software.indexed_once) text += ", rows of experts gathered and added up once by index_select and index_add_";
   if (software.indexed_rows) text += ", rows of experts gathered and added up by PyTorch's kernels for indices";
   if (software.bf16_loss) text += ", the loss of logits in BF16";
   if (software.stops_early) text += ", layers done again without their last product and what comes behind it";

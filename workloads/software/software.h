@@ -53,7 +53,10 @@ struct SoftwareProfile {
   bool distributed_tensors = false;   ///< gathered inputs are kept; exchanges have nothing beside them, or are fused
   bool scatters_per_product = false;  ///< gradients of a shared input are scattered product by product
   bool reduces_last = false;          ///< sharded gradients are summed up whole, and reduced with the last micro-batch
-  std::string libraries = "current";  ///< of matrix products; "2024": as measured then
+  std::string libraries = "current";  ///< of kernels; "2024": products as measured then; "cudnn": its attention
+  bool compiled_layers = false;       ///< blocks compiled by PyTorch's Inductor
+  bool torch_edges = false;           ///< loss and embedding by PyTorch's own kernels
+  bool fused_norms = false;           ///< with `eager`: a norm is one kernel forward, two backward
   int expert_bias_kernels = 0;        ///< 1: biases of experts' second products by PyTorch's kernels; 2: of both
   bool bf16_loss = false;             ///< a chain of kernels makes the loss of logits in BF16
   bool stops_early = false;  ///< a layer done again ends before its last product, and what is sent back after it
@@ -73,6 +76,7 @@ struct SoftwareProfile {
   SeenRuns seen = SeenRuns::nothing;  ///< where `error` is from
   bool memory_seen = false;           ///< its peaks of memory were held against published ones
   bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
+  bool indexed_once = false;          ///< by index_select and index_add_ alone, in BF16; PyTorch's own top-k and sort
   double accumulation_bytes = 0;      ///< moved per parameter to add a micro-batch's gradients to those before
   bool blocking_messages = false;     ///< both ranks of a pipeline's message stop for it
   bool scatters_messages = false;     ///< GPUs that share matrices send a part of it each, put together behind it
@@ -138,6 +142,9 @@ struct SoftwareProfile {
     field("scatters_per_product", &SoftwareProfile::scatters_per_product, {"software"});
     field("reduces_last", &SoftwareProfile::reduces_last, {"software"});
     field("libraries", &SoftwareProfile::libraries, {"software"});
+    field("compiled_layers", &SoftwareProfile::compiled_layers, {"software"});
+    field("torch_edges", &SoftwareProfile::torch_edges, {"software"});
+    field("fused_norms", &SoftwareProfile::fused_norms, {"software"});
     field("expert_bias_kernels", &SoftwareProfile::expert_bias_kernels, {"software"});
     field("bf16_loss", &SoftwareProfile::bf16_loss, {"software"});
     field("stops_early", &SoftwareProfile::stops_early, {"software"});
@@ -145,6 +152,7 @@ struct SoftwareProfile {
     field("even_split", &SoftwareProfile::even_split, {"software"});
     field("gradients", &SoftwareProfile::gradients, {"software"});
     field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});
+    field("indexed_once", &SoftwareProfile::indexed_once, {"software"});
     field("host_adapter", &SoftwareProfile::host_adapter, {"software"});
     field("accumulation_bytes", &SoftwareProfile::accumulation_bytes, {"software"});
     field("blocking_messages", &SoftwareProfile::blocking_messages, {"software"});

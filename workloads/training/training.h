@@ -374,6 +374,7 @@ struct TrainingConfig {
   SoftwareProfile software;  ///< the framework
   AttentionKernel attention_kernel = AttentionKernel::fused;
   bool fused_loss = false;        ///< logits are read once for loss and gradient
+  int loss_parts = 1;             ///< of a micro-batch's tokens, whose logits are computed again one by one
   bool grouped_experts = true;    ///< products of experts grouped on several streams, whose scratch stays
   Bytes held_beside;              ///< memory of a GPU that something else holds, as the cache of an engine on it
   bool dropout = false;           ///< of residuals and of attention's scores: masks are kept
@@ -414,6 +415,7 @@ struct TrainingConfig {
     field("software", &TrainingConfig::software, {.resolved = true});
     field("attention_kernel", &TrainingConfig::attention_kernel, {"software"});
     field("fused_loss", &TrainingConfig::fused_loss, {"software"});
+    field("loss_parts", &TrainingConfig::loss_parts, {"software"});
     field("grouped_experts", &TrainingConfig::grouped_experts, {"software"});
     field("held_beside", &TrainingConfig::held_beside, {"software"});
     field("dropout", &TrainingConfig::dropout, {"software"});

@@ -119,15 +119,12 @@ void add_calibrate_command(Command& program) {
       [](CalibrateArguments& arguments) {
         check_task(arguments);
         if (!arguments.serving.empty()) return calibrate_server(arguments);
-        if (arguments.options.measurements.empty())
-          throw InputError(Diagnostic{
-              "", 0, 0, "--measurements", "nothing",
-              arguments.cards.empty()
-                  ? "a folder of measurements, or --serving FILE for a server of your own"
-                  : "beside --add the folder of all tables that a chip's die is fitted on: constants are of a die, not "
-                    "of a card, and rows of one card alone would not determine them. Tables that must not be passed on "
-                    "are not part of the program. Without them --serving FILE fits an engine on loads of your server",
-              ""});
+        if (arguments.options.measurements.empty() && arguments.cards.empty())
+          throw InputError(
+              Diagnostic{"", 0, 0, "--measurements", "nothing",
+                         "a folder of measurements, --add GPU=FILE for a card of your own on top of what is "
+                         "shipped, or --serving FILE for a server of your own",
+                         ""});
         const Libraries libraries = Libraries::discover(arguments.library_folders);
         for (const std::string& card : arguments.cards) {
           const std::size_t equals = card.find('=');
@@ -135,6 +132,11 @@ void add_calibrate_command(Command& program) {
             throw InputError(Diagnostic{"", 0, 0, "--add", card, "GPU=FILE, such as h200-sxm=kernels_raw.csv", ""});
           arguments.options.cards.push_back({card.substr(0, equals), card.substr(equals + 1)});
         }
+        if (arguments.options.output.empty() && arguments.options.measurements.empty())
+          throw InputError(Diagnostic{"", 0, 0, "--output", "nothing",
+                                      "a folder of a library of yours, such as mine/hwmodels/data: --library mine then "
+                                      "takes it in place of the shipped calibration",
+                                      ""});
         if (arguments.options.output.empty()) arguments.options.output = default_output(libraries);
         show(calibrate(arguments.options, libraries));
       });

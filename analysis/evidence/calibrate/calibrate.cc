@@ -18,6 +18,7 @@
 #include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/text_table.h"
+#include "hwmodels/calibration/add_rows.h"
 #include "hwmodels/calibration/contradictions.h"
 #include "scenarios/read/calibrations/calibration_file.h"
 #include "scenarios/read/calibrations/engine_calibration.h"
@@ -197,6 +198,46 @@ std::string calibrate_serving(const CalibrateOptions& options, const Libraries& 
          "analysis/data/\n";
 }
 
+/// A card of one's own where the tables that the shipped numbers rest on are not at hand.
+std::string add_to_shipped(const CalibrateOptions& options, const Libraries& libraries, CalibrationInput input,
+                           std::span<const CardProfile> profiles, std::span<const std::string> notes) {
+  const KernelCalibration shipped = read_kernel_calibration(required_file(libraries, kKernelCalibrationFile));
+  const AddedCalibration added = add_rows(shipped, input);
+  TextTable table({Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
+  table.header({"kernels", "gpu", "fitted", "held back", "error before", "now", ""});
+  for (const AddedRows& row : added.rows) {
+    const char* word = row.left_out    ? "left out: too few rows for a die without a fit of its own"
+                       : row.new_die   ? "first fit of this die"
+                       : row.held_back ? ""
+                                       : "errors of the rows fitted: too few to hold any back";
+    table.row({std::string(name(row.family)), row.gpu, fmt::format("{}", row.fitted), fmt::format("{}", row.held_back),
+               row.left_out ? "-" : percent(row.before), row.left_out ? "-" : percent(row.after), word});
+  }
+  std::string out = fmt::format(
+      "{} kernel measurements of your own on top of the shipped calibration; links, power, memory-bound kernels, "
+      "overheads "
+      "and engines stay as they are. Median errors:\n\n",
+      input.measurements.size());
+  out += table.render(TextStyle(false, 150));
+  if (std::all_of(added.rows.begin(), added.rows.end(), [](const AddedRows& row) { return row.left_out; }))
+    throw InputError(Diagnostic{options.cards.front().file.string(), 0, 0, "--add",
+                                "no row that a shipped fit could take", "kernels of the libraries that are priced",
+                                ""});
+  for (const std::string& note : notes) out += note + "\n";
+  for (const CardProfile& card : profiles) {
+    out += "\n" + profile_summary(card.profile, card.table);
+    if (!card.profile.collectives.empty())
+      out += "Collectives are not used: links are fitted on tables of messages of many sizes (--measurements).\n";
+  }
+  FittedFiles files(options.output);
+  const std::string text = to_text(added.calibration);
+  parse_kernel_calibration(text, kKernelFile);
+  files.add(kKernelFile, text);
+  files.write();
+  if (!options.output.empty()) out += fmt::format("\nwritten to {}\n", options.output.string());
+  return out;
+}
+
 }  // namespace
 
 std::string held_back_summary(const KernelCalibration& calibration) {
@@ -230,13 +271,18 @@ std::string contradiction_summary(const std::vector<Contradiction>& all) {
 
 std::string calibrate(const CalibrateOptions& options, const Libraries& libraries) {
   const std::vector<GpuSpec> gpus = all_gpus(libraries);
-  CalibrationInput input = read_measurements(options.measurements, gpus, options.allow_missing);
-  add_shipped_tables(input, libraries, gpus, options.allow_missing);
+  const bool on_shipped = options.measurements.empty();
+  CalibrationInput input;
+  if (!on_shipped) {
+    input = read_measurements(options.measurements, gpus, options.allow_missing);
+    add_shipped_tables(input, libraries, gpus, options.allow_missing);
+  }
   std::vector<CardProfile> profiles;
   std::vector<std::string> notes;
   for (const CardFile& card : options.cards) add_card(input, card, gpus, profiles, notes);
   input.seed = options.seed;
   input.date = newest_date(input);
+  if (on_shipped) return add_to_shipped(options, libraries, std::move(input), profiles, notes);
   const KernelCalibration calibration = calibrate_kernels(input);
   std::string out =
       fmt::format("{} kernel measurements; a fifth of each table held back (seed {}), errors on those:\n\n",

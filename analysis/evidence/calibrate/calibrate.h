@@ -18,7 +18,7 @@ struct CardFile {
 };
 
 struct CalibrateOptions {
-  std::filesystem::path measurements;  ///< holds reference/ and data/kernels/
+  std::filesystem::path measurements;  ///< holds reference/ and data/kernels/; empty: `cards` on top of what is shipped
   std::filesystem::path output;        ///< folder for the data files; empty: nothing is written
   std::uint64_t seed = 2027;           ///< decides which fifth of each table is held back
   bool allow_missing = false;          ///< fit what is there instead of naming what is not

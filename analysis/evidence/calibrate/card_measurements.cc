@@ -165,7 +165,32 @@ constexpr std::pair<std::string_view, MemoryKernel> kMemoryRows[] = {
     {"embedding_fwd", MemoryKernel::embedding},
     {"cross_entropy_fwd", MemoryKernel::cross_entropy},
     {"cross_entropy_bwd", MemoryKernel::cross_entropy},
-    {"adamw_fused", MemoryKernel::optimizer}};
+    {"adamw_fused", MemoryKernel::optimizer},
+    {"silu_of_half", MemoryKernel::strided},
+    {"product_with_half", MemoryKernel::strided},
+    {"product_by_row", MemoryKernel::strided},
+    {"moe_unpermute_index_add", MemoryKernel::index_add},
+    {"moe_unpermute_scatter_add", MemoryKernel::scatter_add},
+    {"router_softmax_topk", MemoryKernel::top_k},
+    {"router_sigmoid_topk", MemoryKernel::top_k}};
+
+/// What a row's class counts as bytes, where that is not its least traffic.
+double bytes_of(MemoryKernel kernel, const CsvTable& table, std::size_t row) {
+  const Shape shape(table, row);
+  switch (kernel) {
+    case MemoryKernel::strided:  // an element takes as long whatever it is made of
+      return shape.number("rows") * shape.number("width") * kStridedBytes;
+    case MemoryKernel::scatter_add:
+      return shape.number("rows") * shape.number("width") * bytes_per_element(Precision::bf16);
+    case MemoryKernel::index_add:
+      return shape.number("tokens") * shape.number("topk") * shape.number("hidden") *
+             bytes_per_element(Precision::bf16);
+    case MemoryKernel::top_k:
+      return top_k_bytes(shape.number("tokens"), shape.number("experts")).value();
+    default:
+      return table.number(row, "bytes");
+  }
+}
 
 /// Time of an event pair round nothing.
 constexpr double kEventUs = 1.3;
@@ -272,11 +297,15 @@ std::vector<PowerMeasurement> power_rows(const CsvTable& table, const std::vecto
 
 bool is_grouped(std::string_view op) { return op == "grouped_gemm_fwd" || op == "grouped_gemm_dgrad"; }
 
+bool is_memory_row(std::string_view op) {
+  return std::ranges::any_of(kMemoryRows, [&](const auto& kind) { return kind.first == op; });
+}
+
 /// Whether a family of kernels describes the operation.
 bool is_described(std::string_view op) {
   const auto has_op = [&](const auto& kind) { return kind.op == op; };
   return is_grouped(op) || std::ranges::any_of(kGemms, has_op) || std::ranges::any_of(kAttentions, has_op) ||
-         std::ranges::any_of(kMemoryRows, [&](const auto& kind) { return kind.first == op; });
+         is_memory_row(op);
 }
 
 GemmShape grouped_shape(std::string_view op, const Shape& shape) {
@@ -286,6 +315,7 @@ GemmShape grouped_shape(std::string_view op, const Shape& shape) {
   gemm.m = static_cast<std::int64_t>(std::max(1.0, gemm.groups * shape.number("tokens_per_expert")));
   gemm.n = shape.whole(op == "grouped_gemm_fwd" ? "N" : "K");
   gemm.k = shape.whole(op == "grouped_gemm_fwd" ? "K" : "N");
+  gemm.skew = shape.number("skew");
   return gemm;
 }
 
@@ -302,7 +332,7 @@ RowKernels kernels_of(const std::string& op, const Shape& shape) {
     const AttentionShape attention = attention_shape(kind.kind, shape);
     kernels.emplace_back(attention, attention.qk_dim == attention.v_dim ? kind.variant : "");
   }
-  if (is_grouped(op) && shape.number("skew") == 0) kernels.emplace_back(grouped_shape(op, shape), "");
+  if (is_grouped(op)) kernels.emplace_back(grouped_shape(op, shape), "");
   return kernels;
 }
 
@@ -316,7 +346,9 @@ CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const 
   const std::vector<bool> full = at_full_clock(table);
   for (std::size_t i = 0; i < table.size(); ++i) {
     const std::string& op = table.text(i, "op");
-    if (!full[i] || !is_described(op)) continue;
+    // Kernels that only move memory leave the clock where it is; what was measured without reading it serves.
+    const bool moves = table.has("sm_mhz") && table.text(i, "sm_mhz").empty() && is_memory_row(op);
+    if (!(full[i] || moves) || !is_described(op)) continue;
     double us = 0;
     RowKernels kernels;
     const bool timed = faults.passes([&] { us = time_of(table, i); });
@@ -341,13 +373,14 @@ CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const 
       m.without_launch = table.text(i, "method") == "profile" && std::holds_alternative<GemmShape>(m.shape);
       out.kernels.push_back(std::move(m));
     }
-    for (const auto& [of, kernel] : kMemoryRows) {
+    for (const auto& [of, of_class] : kMemoryRows) {
       if (op != of) continue;
       MemoryMeasurement m;
-      m.kernel = kernel;
+      m.kernel = of_class;
       m.name = name + " " + op;
-      m.bytes = table.number(i, "bytes");
+      m.bytes = bytes_of(of_class, table, i);
       m.microseconds = us;
+      m.gpu = gpu;
       out.memory.push_back(std::move(m));
     }
   }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "analysis/evidence/calibrate/card_measurements.h"
 #include "analysis/render/text/csv.h"
 #include "hwmodels/kernels/kernel_formulas.h"
 #include "scenarios/read/libraries/data_file.h"
@@ -15,6 +16,7 @@ namespace flopcast {
 namespace {
 
 constexpr const char* kReadOn = "2026-11-27";
+constexpr const char* kMeasuredOn = "2026-11-27";
 
 Source by_nvidia(const char* what) {
   return {std::string("ai-dynamo/aiconfigurator 095f58a, measured by NVIDIA, ") + what, kReadOn};
@@ -181,6 +183,28 @@ void latent_blocks(ShippedRows& rows, const CsvTable& table) {
   rows.source(name, by_nvidia("mla of sglang/0.5.10 and trtllm/1.3.0rc20"));
 }
 
+/// Cards that were measured for the project.
+struct CardOfProject {
+  const char* gpu;
+  const char* name;
+  const char* file;
+};
+constexpr CardOfProject kCardsOfProject[] = {{"h100-sxm", "second card", "hwmodels/data/measured_kernels_h100.csv"},
+                                             {"h200-sxm", "third card", "hwmodels/data/measured_kernels_h200.csv"}};
+
+void cards_of_project(CalibrationInput& input, const Libraries& libraries) {
+  input.memory_cards_source = {"one H100 and one H200, measured for this project (PyTorch 2.11)", kMeasuredOn};
+  for (const CardOfProject& card : kCardsOfProject) {
+    if (!is_calibrated(input, card.gpu)) continue;
+    CardMeasurements rows = read_card(table_of(libraries, card.file), card.gpu, card.name);
+    for (const Measurement& m : rows.kernels)
+      input.table_sources[m.table] = {"measured for this project on one " + std::string(card.gpu) + " (PyTorch 2.11)",
+                                      kMeasuredOn};
+    input.measurements.insert(input.measurements.end(), rows.kernels.begin(), rows.kernels.end());
+    input.memory_cards.insert(input.memory_cards.end(), rows.memory.begin(), rows.memory.end());
+  }
+}
+
 }  // namespace
 
 void add_shipped_tables(CalibrationInput& input, const Libraries& libraries, std::span<const GpuSpec> gpus,
@@ -194,6 +218,7 @@ void add_shipped_tables(CalibrationInput& input, const Libraries& libraries, std
   dense_products(rows, table_of(libraries, "hwmodels/data/measured_gemms.csv"));
   attention_of_engines(rows, table_of(libraries, "hwmodels/data/measured_attention.csv"));
   latent_blocks(rows, table_of(libraries, "hwmodels/data/measured_latent_blocks.csv"));
+  cards_of_project(input, libraries);
 }
 
 }  // namespace flopcast

@@ -198,6 +198,10 @@ class CardPrices {
     config.software = libraries_.software("generic");
     config.software.autograd = config.software.stops_early = true;
     config.software.libraries = kLibraries;
+    config.software.torch_edges = true;
+    config.software.compiled_layers = of.mode == "compiled";
+    config.software.fused_norms = true;
+    config.loss_parts = of.loss_chunks;
     if (of.mode == "eager") {
       config.software.eager = true;
       config.software.fused_activation = false;
@@ -216,13 +220,14 @@ class CardPrices {
     const ModelConfig model = libraries_.model(of.model);
     LayerWork work(model);
     work.habits.eager_elementwise = true;
-    work.habits.indexed_rows = true;
+    work.habits.indexed_once = true;
     work.habits.row_map_kernels = 0;
     work.tokens = work.own_tokens = static_cast<double>(of.tokens);
     work.moe = true;
     work.experts.shared_tokens = work.tokens;
     work.experts.rows = static_cast<double>(of.picks);
     work.experts.sums = work.tokens;
+    work.experts.skew = of.skew;
     work.experts.experts = static_cast<int>(std::min<std::int64_t>(of.experts, of.picks));
     LayerKernels list;
     add_ffn_input(list, work, KernelPass::forward);

@@ -28,7 +28,7 @@ SHARES = {
 }
 SMOKE_SHARES = {"launches": 5, "gemm": 8, "memory": 28, "grouped": 7, "attention": 12, "paged": 6, "gemm_fp8": 6, "power": 9}
 COOL_SHARES = {"gemm": 62, "grouped": 44, "gemm_fp8": 34, "attention": 18}
-EXTRA_SECTIONS = ["power_of_shapes", "permutes"]  # only when they are asked for
+EXTRA_SECTIONS = ["power_of_shapes", "permutes", "strided", "many_experts"]  # only when they are asked for
 USUAL_SHARE = 30
 IMPORTS_S, END_S = 12, 4
 GRACE_S = 14  # that a section may overrun before its worker is killed

@@ -175,6 +175,8 @@ class Reader {
     fit.hbm_fraction = positive(message.hbm_fraction(), path + ".hbm_fraction");
     fit.alone_fraction =
         message.has_alone_fraction() ? positive(message.alone_fraction(), path + ".alone_fraction") : fit.hbm_fraction;
+    if (message.has_sm_bytes_per_cycle())
+      fit.sm_bytes_per_cycle = positive(message.sm_bytes_per_cycle(), path + ".sm_bytes_per_cycle");
     fit.minimum = Seconds(positive(message.minimum_us(), path + ".minimum_us") * 1e-6);
     fit.engine_minimum = message.has_engine_minimum_us()
                              ? Seconds(positive(message.engine_minimum_us(), path + ".engine_minimum_us") * 1e-6)
@@ -277,9 +279,11 @@ std::string to_text(const KernelCalibration& calibration) {
   out += "\n";
   for (const MemoryClassFit& fit : calibration.memory_classes)
     out += fmt::format(
-        "memory_class {{ kernel: \"{}\" hbm_fraction: {} alone_fraction: {} minimum_us: {} engine_minimum_us: {} "
+        "memory_class {{ kernel: \"{}\" hbm_fraction: {} alone_fraction: {}{} minimum_us: {} engine_minimum_us: {} "
         "launches: {} median_error: {}\n  {} }}\n",
-        name(fit.kernel), number(fit.hbm_fraction), number(fit.alone_fraction), number(fit.minimum.value() * 1e6),
+        name(fit.kernel), number(fit.hbm_fraction), number(fit.alone_fraction),
+        fit.sm_bytes_per_cycle > 0 ? fmt::format(" sm_bytes_per_cycle: {}", number(fit.sm_bytes_per_cycle)) : "",
+        number(fit.minimum.value() * 1e6),
         number(fit.engine_minimum.value() * 1e6), fit.launches, number(fit.median_error), origin(fit.source));
   out += "\n";
   for (const HeldBackError& error : calibration.pooled) out += held_back("pooled", error);

@@ -265,7 +265,7 @@ MemoryFigures MemoryTerms::figures(const Held& held, int holders, Bytes activati
     const double rows = sent * config_.model.moe.experts_per_token * hottest_load_;
     of.expert_buffers = rows * config_.model.hidden * (bytes_per_element(p.dispatch) + bytes_per_element(p.combine));
   }
-  const double logits = held.head ? sliced_ * config_.model.vocabulary * logit_bytes() : 0;
+  const double logits = held.head ? sliced_ * config_.model.vocabulary * logit_bytes() / config_.loss_parts : 0;
   if (logits > of.layer_again + of.expert_buffers) {
     of.logits = logits;
     of.layer_again = of.expert_buffers = 0;

@@ -25,15 +25,21 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.expert_bias_kernels = config.software.expert_bias_kernels;
   habits.complex_positions = config.software.complex_positions;
   habits.indexed_rows = config.software.indexed_rows;
+  habits.indexed_once = config.software.indexed_once;
   habits.expert_cast_bytes = config.software.expert_cast_bytes;
   habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
   habits.attention_dropout = config.dropout;
   habits.amax_pass = config.precision.current_scales;
   habits.adapter_rank = config.adapter_rank;
   habits.adapter_targets = config.adapter_targets;
-  habits.logits = config.fused_loss           ? LogitUse::fused_loss
-                  : config.software.bf16_loss ? LogitUse::bf16_loss
-                                              : LogitUse::eager_loss;
+  habits.fused_norms = config.software.fused_norms;
+  habits.compiled_layers = config.software.compiled_layers;
+  habits.torch_edges = config.software.torch_edges;
+  habits.loss_parts = config.loss_parts;
+  habits.logits = config.fused_loss             ? LogitUse::fused_loss
+                  : config.software.bf16_loss   ? LogitUse::bf16_loss
+                  : config.software.torch_edges ? LogitUse::torch_loss
+                                                : LogitUse::eager_loss;
   return habits;
 }
 

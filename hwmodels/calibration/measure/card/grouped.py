@@ -29,6 +29,13 @@ LAYERS = [  # model, layer, N (out), K (in)
 ]
 TOKENS_PER_EXPERT = [128, 32, 512, 8, 2048]
 EXPERTS = [8, 32, 2, 16, 4]
+# Many experts with few rows each, and few with many: (experts, rows of one in the mean).
+MANY_EXPERTS = [(256, 1), (256, 4), (256, 32), (256, 128), (128, 2), (128, 8), (128, 64), (128, 512)]
+MANY_EXPERTS += [(64, 1), (64, 16), (64, 192), (32, 4), (32, 64), (32, 129), (32, 512), (16, 16), (16, 256)]
+MANY_EXPERTS += [(16, 1024), (8, 1), (8, 8), (8, 64), (8, 128), (8, 256), (8, 2048), (2, 8), (2, 1024)]
+MANY_EXPERTS_LAYERS = [LAYERS[0], LAYERS[1], LAYERS[4], LAYERS[5]]
+MANY_EXPERTS_LAYERS += [("qwen3_30b", "gate_up", 1536, 2048), ("qwen3_30b", "down", 2048, 768)]
+MOST_WEIGHTS = 2**33  # elements: 17 GB
 SKEWS = {"fwd": (0, 0.6, 1.2), "dgrad": (0, 0.8), "wgrad": (0, 0.8)}
 
 
@@ -63,9 +70,9 @@ def check(multiply):
 
 
 class GroupedBench:
-    def __init__(self, deadline):
+    def __init__(self, deadline, elements=2**32):
         self.deadline = deadline
-        self.inputs = Pool(2**32)
+        self.inputs = Pool(elements)
         self.multiply = grouped_mm()
         self.failures = {}  # by pass; after two it is left out
 
@@ -87,7 +94,8 @@ class GroupedBench:
         calls = [(lambda a=a, b=b: self.multiply(a, b, offs=ends)) for a, b in operands]
         timing = bench(calls, key="gmm" + of, maxms=60.0)
         shape = {"E": experts, "tokens_per_expert": mean, "N": n, "K": k, "skew": skew}
-        most_over_mean, listed = max(loads) / (total / experts), "/".join(map(str, loads))
+        most_over_mean = max(loads) / (total / experts)
+        listed = "/".join(map(str, loads)) if skew else "%d each" % mean
         notes = "%s %s; max_mean=%.3f; loads=%s" % (model, layer, most_over_mean, listed)
         state = l2_state(sets, traffic)
         emit("grouped", "grouped_gemm_" + of, shape, "bf16", timing, traffic, 2 * total * n * k, notes, state)
@@ -115,6 +123,16 @@ class GroupedBench:
                         if model != "mixtral" or experts <= 8:
                             self.guarded(model, layer, n, k, experts, mean, skew, of)
         return True
+
+    def many_experts(self):
+        """Both layouts of the weights: read along K ("fwd") and along N ("dgrad")."""
+        for experts, mean in pick(MANY_EXPERTS):
+            for model, layer, n, k in MANY_EXPERTS_LAYERS:
+                for of, skew in (("fwd", 0), ("dgrad", 0), ("dgrad", 1.0)):
+                    if out_of_time(self.deadline, "many experts E=%d T=%d" % (experts, mean)):
+                        return
+                    if skew == 0 or (mean >= 8 and experts >= 8 and model != "qwen3_235b"):
+                        self.guarded(model, layer, n, k, experts, mean, skew, of)
 
     def one_fp8(self, model, layer, n, k, experts, mean):
         loads = loads_of_experts(experts, mean, 0)
@@ -157,3 +175,9 @@ def measure(deadline):
         return
     bench_of.all_of_fp8()
     bench_of.all_of("dgrad") and bench_of.all_of("wgrad")
+
+
+def measure_many_experts(deadline):
+    bench_of = GroupedBench(deadline, MOST_WEIGHTS)
+    check(bench_of.multiply)
+    bench_of.many_experts()

@@ -79,6 +79,52 @@ def route(m, shape, tokens, experts, top_k, chosen):
     m.run("moe_argsort", shape, 16 * tokens * top_k, sort, **options)
 
 
+def strided(m):
+    """Element by element where operands do not lie in a row: halves of what one product gave, a factor per row; and rows
+    moved by an index for each element."""
+    for width in (768, 2048, 7168):
+        for rows in pick([16, 256, 1024, 4096, 16384, 65536]):
+            if rows * width <= 2**28:
+                of_halves(m, rows, width)
+                by_index(m, rows, width)
+
+
+def of_halves(m, rows, width):
+    shape, elements = {"rows": rows, "width": width}, rows * width
+
+    def silu():
+        gate = m.inputs.take(rows, 2 * width).chunk(2, -1)[0]
+        return lambda: F.silu(gate)
+
+    def product():
+        up, factor = m.inputs.take(rows, 2 * width).chunk(2, -1)[1], m.inputs.take(rows, width)
+        return lambda: factor * up
+
+    def by_row():
+        y, weights = m.inputs.take(rows, width), m.inputs.take(rows, 1)
+        return lambda: y * weights
+
+    m.run("silu_of_half", shape, 4 * elements, silu, most_sets=16)
+    m.run("product_with_half", shape, 6 * elements, product, most_sets=16)
+    m.run("product_by_row", shape, 4 * elements, by_row, most_sets=16)
+
+
+def by_index(m, rows, width):
+    shape, elements = {"rows": rows, "width": width}, rows * width
+    index = torch.randint(0, max(1, rows // 8), (rows, 1), device=DEVICE).expand(rows, width)
+
+    def gather():
+        x = m.inputs.take(max(1, rows // 8), width)
+        return lambda: torch.gather(x, 0, index)
+
+    def scatter_add():
+        y, out = m.inputs.take(rows, width), torch.zeros(max(1, rows // 8), width, device=DEVICE, dtype=bf16)
+        return lambda: out.scatter_add_(0, index, y)
+
+    m.run("moe_permute_gather", shape, 2 * elements + elements // 4, gather, most_sets=16)
+    m.run("moe_unpermute_scatter_add", shape, 2 * elements + elements // 4, scatter_add, most_sets=16)
+
+
 def embeddings(m):
     hidden = 4096
     table = torch.randn(VOCABULARY, hidden, device=DEVICE).to(bf16)

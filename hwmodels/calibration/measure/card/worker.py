@@ -47,6 +47,8 @@ SECTIONS = {
     "attention": attention.measure,
     "paged": paged,
     "permutes": memory.measure_permutes,
+    "strided": memory.measure_strided,
+    "many_experts": grouped.measure_many_experts,
     "power": power,
     "power_of_shapes": power_of_shapes,
     "sharing": sharing,

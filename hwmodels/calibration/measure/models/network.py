@@ -149,6 +149,9 @@ EXPERTS = {
     "deepseek-v3": Experts(7168, 2048, 256, 8, groups=8, top_groups=4, sigmoid=True, shared=True),
     "qwen3-30b-a3b": Experts(2048, 768, 128, 8),
     "qwen3-235b-a22b": Experts(4096, 1536, 128, 8),
+    "mixtral-8x7b": Experts(4096, 14336, 8, 2),
+    "olmoe-1b-7b": Experts(2048, 1024, 64, 8),
+    "glm-4.5-air": Experts(4096, 1408, 128, 8, sigmoid=True, shared=True),
 }
 
 
