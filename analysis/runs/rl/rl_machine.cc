@@ -7,6 +7,7 @@
 
 #include "analysis/render/text/format.h"
 #include "analysis/runs/training/run.h"
+#include "hwmodels/fabric/node_count.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/model/weights.h"
 #include "workloads/rl/loop.h"
@@ -15,8 +16,6 @@
 
 namespace flopcast {
 namespace {
-
-int nodes_for(int gpus, const ClusterSpec& cluster) { return (gpus + cluster.node.gpus - 1) / cluster.node.gpus; }
 
 ClusterSpec cut_to(ClusterSpec cluster, int nodes) {
   cluster.nodes = std::max(1, std::min(cluster.nodes, nodes));
@@ -47,14 +46,14 @@ double sequence_token_mean(const RlConfig& config) {
 RlMachine::RlMachine(const Scenario& scenario, const ReplayOptions& replay) : scenario_(scenario), replay_(replay) {
   if (rl().trains())
     trainer_topology_ =
-        std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(rl().trainer_gpus(), scenario.cluster)));
+        std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(rl().trainer_gpus(), scenario.cluster.node)));
   if (const int frozen = rl().loop.frozen.replica_gpus(); rl().loop.frozen.gpus > 0)
-    frozen_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(frozen, scenario.cluster)));
+    frozen_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(frozen, scenario.cluster.node)));
   if (const int critic = rl().loop.critic.gpus; critic > 0)
-    critic_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(critic, scenario.cluster)));
+    critic_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(critic, scenario.cluster.node)));
   if (!rl().generates()) return;
   PriceSources sources;
-  sources.cluster = cut_to(engine_cluster(scenario), nodes_for(rl().engine_gpus(), engine_cluster(scenario)));
+  sources.cluster = cut_to(engine_cluster(scenario), nodes_for(rl().engine_gpus(), engine_cluster(scenario).node));
   sources.kernels =
       std::make_shared<const KernelModel>(sources.cluster.node.gpu, scenario.kernels, ClockState::power_limited);
   sources.links = scenario.links;
@@ -232,7 +231,7 @@ const SyncCost& RlMachine::sync() {
   if (sync_) return *sync_;
   if (!rl().loop.algorithm->trains || !rl().generates()) return sync_.emplace();
   const ClusterSpec& engine = engine_cluster(scenario_);
-  const int trainer_nodes = nodes_for(rl().trainer_gpus(), scenario_.cluster);
+  const int trainer_nodes = nodes_for(rl().trainer_gpus(), scenario_.cluster.node);
   SyncRequest request;
   request.sync = rl().loop.sync;
   request.placement = rl().loop.placement;
@@ -245,11 +244,11 @@ const SyncCost& RlMachine::sync() {
     // Both clusters hang on one fabric; the slower NIC counts.
     request.first_engine_gpu = trainer_nodes * all.node.gpus;
     request.engine_port = engine.node.nics_per_gpu * engine.node.nic_bandwidth;
-    all.nodes = trainer_nodes + nodes_for(rl().engine_gpus(), all);
+    all.nodes = trainer_nodes + nodes_for(rl().engine_gpus(), all.node);
     all.slow_parts.clear();
   } else {
     request.first_engine_gpu = rl().separate() ? rl().trainer_gpus() : 0;
-    all = cut_to(all, nodes_for(rl().working_gpus(), all));
+    all = cut_to(all, nodes_for(rl().working_gpus(), all.node));
   }
   Topology topology(all);
   return sync_.emplace(weight_sync_cost(request, topology, *scenario_.links, replay_));
