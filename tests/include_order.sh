@@ -12,7 +12,7 @@ rooms=(
   workloads/rl
   scenarios/proto scenarios/read/text scenarios/read/fields scenarios/read/calibrations scenarios/read/libraries
   scenarios/imports/runs/shell scenarios/imports
-  scenarios/policy scenarios/resolve/serving scenarios/resolve/rl scenarios/resolve scenarios/studies
+  scenarios/policy scenarios/resolve/serving scenarios/resolve/laws scenarios/resolve/rl scenarios/resolve scenarios/studies
   analysis/render/text analysis/render/chart
   analysis/runs/training/timeline analysis/runs/serving/exchange analysis/runs
   analysis/money/sums analysis/money/prices analysis/money/study analysis/money

@@ -58,6 +58,7 @@ const std::map<std::string, ExpressionUnit, std::less<>>& expression_units() {
     add_prefixed_units(units, "Wh", kEnergy, 3600);
     add_prefixed_units(units, "W", kPower);
     add_prefixed_units(units, "FLOPS", kFlopRate);
+    units["GPU-hours"] = {3600, kTime};
     for (const char* counted : {"tokens", "token", "requests", "request", "GPUs", "GPU"})
       units[counted] = {1, kPlainUnit};
     for (const auto& [name, size] : {std::pair{"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"T", 1e12}})
@@ -74,7 +75,6 @@ UnitPowers combined(UnitPowers a, const UnitPowers& b, int sign) {
 
 ExpressionUnit table_unit(std::string_view unit) {
   if (unit.empty() || unit == "1" || unit == "count" || unit == "text" || unit == "yes/no" || unit == "unit") return {};
-  if (unit == "GPU-hours") return {3600, kTime};
   const std::size_t slash = unit.find('/');
   const auto found = expression_units().find(unit.substr(0, slash));
   if (found == expression_units().end()) return {};
@@ -255,10 +255,15 @@ class ConstraintParser : private ConstraintText {
       if (take("*"))
         left = arithmetic(Kind::multiply, left, factor());
       else if (take("/"))
-        left = arithmetic(Kind::divide, left, factor());
+        left = quotient(left, factor());
       else
         return left;
     }
+  }
+
+  NodePointer quotient(const NodePointer& left, const NodePointer& right) {
+    if (right->kind == Kind::number && right->number == 0) fail("something other than 0 to divide by");
+    return arithmetic(Kind::divide, left, right);
   }
 
   NodePointer arithmetic(Kind kind, const NodePointer& left, const NodePointer& right) {
@@ -318,7 +323,7 @@ class ConstraintParser : private ConstraintText {
       if (at_ >= text_.size() || !std::isalpha(static_cast<unsigned char>(text_[at_])) || word_follows("and") ||
           word_follows("or"))
         break;
-      const std::string word = name();
+      const std::string word = take_word("GPU-hours") || take_word("GPU-hour") ? "GPU-hours" : name();
       const auto unit = expression_units().find(word);
       if (unit == expression_units().end()) {
         at_ = begin;

@@ -27,6 +27,7 @@ struct Figure {
   std::variant<std::monostate, double, bool, std::string> value;
   ExpressionUnit unit = {};
   bool bare = false;
+  std::string stated = {};  ///< the unit as the metrics table has it, of a figure that goes by one name
   bool known() const { return value.index() != 0; }
   double number() const { return std::get<double>(value); }
 };
@@ -99,10 +100,11 @@ class Evaluation {
     const std::optional<NamedValue> found = lookup_(name);
     if (!found) return {};
     const ExpressionUnit unit = table_unit(found->unit);
-    if (const double* number = std::get_if<double>(&found->value)) return {*number * unit.factor, unit};
+    if (const double* number = std::get_if<double>(&found->value))
+      return {*number * unit.factor, unit, false, found->unit};
     if (const bool* yes = std::get_if<bool>(&found->value)) return {*yes};
     if (const std::string* text = std::get_if<std::string>(&found->value)) return {*text};
-    return {{}, unit};
+    return {{}, unit, false, found->unit};
   }
 
   static void check_number(const Figure& figure) {
@@ -110,15 +112,26 @@ class Evaluation {
       refuse(kind_of(figure), "a number to calculate with");
   }
 
-  /// A bare number beside a figure counts in the figure's unit.
+  /// A bare number beside a figure that is counted counts in the figure's unit. Beside time, data, money, energy or
+  /// FLOP it has to say its own, as in --set: "training.peak_memory_bytes < 80" never means 80 bytes. Zero is zero of
+  /// each.
   static void adopt(Figure& a, Figure& b) {
     for (auto [bare, other] : {std::pair{&a, &b}, {&b, &a}}) {
       if (!bare->bare || other->bare) continue;
+      if (other->unit.powers != UnitPowers{} && bare->known() && bare->number() != 0)
+        refuse_bare(bare->number(), *other);
       if (bare->known()) bare->value = bare->number() * other->unit.factor;
       bare->unit = other->unit;
       bare->bare = false;
     }
     if (!(a.unit.powers == b.unit.powers)) refuse(kind_of(a) + " beside " + kind_of(b), "figures of one kind");
+  }
+
+  [[noreturn]] static void refuse_bare(double number, const Figure& beside) {
+    const std::string unit = beside.stated.empty() ? words_for(beside.unit.powers) : beside.stated;
+    throw InputError(Diagnostic{"", 0, 0, "", fmt::format("{:g} without a unit beside {}", number, unit),
+                                "a number with its unit",
+                                beside.stated.empty() ? "" : fmt::format("{:g} {}", number, unit)});
   }
 
   static Figure calculated(Kind kind, Figure a, Figure b) {
@@ -136,7 +149,9 @@ class Evaluation {
                {sign > 0 ? a.unit.factor * b.unit.factor : a.unit.factor / b.unit.factor,
                 combined(a.unit.powers, b.unit.powers, sign)},
                a.bare && b.bare};
-    if (known) out.value = sign > 0 ? a.number() * b.number() : a.number() / b.number();
+    // What is divided by 0 has no value, and decides nothing.
+    if (known && (sign > 0 || b.number() != 0))
+      out.value = sign > 0 ? a.number() * b.number() : a.number() / b.number();
     return out;
   }
 

@@ -52,9 +52,10 @@ struct RuleQuota {
 struct ExportRule {
   std::string id, title, citation, kind, applies_to, licence, status, confidence, note, until_why;
   std::string released, published;
-  std::optional<Date> in_force, until;  ///< until: the first day on which it no longer holds
-  bool memory_stacks = false;           ///< judges memory stacks, not chips
-  std::vector<std::string> vendors;     ///< of these makers only; empty: all
+  std::optional<Date> in_force, until;          ///< until: the first day on which it no longer holds
+  bool memory_stacks = false;                   ///< judges memory stacks, not chips
+  std::vector<std::string> vendors;             ///< of these makers only; empty: all
+  std::vector<std::string> approved_designers;  ///< of their own designs a foundry has to presume nothing
   std::string requires_rule, free_outcome;
   std::vector<std::string> requires_limbs;  ///< of requires_rule, by name; empty: any
   std::vector<RuleLimb> limbs;

@@ -275,6 +275,7 @@ ExportRule rule_of(const proto::ExportRule& in) {
   out.until = date_of(in.until());
   out.memory_stacks = in.subject() == "memory_stack";
   out.vendors.assign(in.vendor().begin(), in.vendor().end());
+  out.approved_designers.assign(in.approved_designer().begin(), in.approved_designer().end());
   out.requires_rule = in.only_under();
   out.requires_limbs.assign(in.only_under_limb().begin(), in.only_under_limb().end());
   out.free_outcome = in.has_free_outcome() ? in.free_outcome() : "outside " + in.only_under();

@@ -68,6 +68,8 @@ OpenScenario load_open_scenario_text(const std::string& text, const std::string&
                                      std::span<const std::string> sets, const Libraries& libraries,
                                      const FileRule& rule) {
   StatedScenario read = read_scenario(text, file, sets);
+  // What is not stated is open: the whole plan too.
+  if (read.scenario.has_training()) read.scenario.mutable_training()->mutable_plan();
   OpenScenario open;
   note_stated(read.scenario, "", open.stated);
   google::protobuf::TextFormat::Printer printer;

@@ -6,10 +6,10 @@
 #include "scenarios/read/fields/load_fields.h"
 #include "scenarios/read/libraries/library_entries.h"
 #include "scenarios/read/text/quantity.h"
+#include "scenarios/resolve/laws/training_laws.h"
 #include "scenarios/resolve/load_money.h"
 #include "scenarios/resolve/load_resilience.h"
 #include "scenarios/resolve/resolve_state.h"
-#include "scenarios/resolve/training_laws.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/training/open_fields.h"
 

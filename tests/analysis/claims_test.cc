@@ -70,6 +70,23 @@ TEST_CASE("functions know prices of a day and services, with sets and with cause
   CHECK_THROWS_WITH(value_of("serve(deepseek_v3_2048_h800, tpot_ms)"), ContainsSubstring("a serving scenario"));
 }
 
+TEST_CASE("what is wrong with a file of claims is said at once, as far as it takes no replay", "[claims]") {
+  const test::TemporaryFolder folder;
+  const auto reading = [](const std::string& name, const std::string& compute) {
+    return "reading { name: \"" + name + "\" compute: \"" + compute + "\" unit: \"x\" at_least: 0 }\n";
+  };
+  const std::string file =
+      folder.write("c.textproto",
+                   "claim { id: \"x\" topic: \"t\" text: \"x\" said_by: \"m\" published: \"p\" source: \"s\" date: "
+                   "\"2025-13-01\"\n" +
+                       reading("a", "1/0") + reading("b", "gpu(h999, tpp)") + reading("c", "1 +") + "}\n");
+  const auto outcome = testing::flopcast("claims --file " + file);
+  CHECK(outcome.code == 2);
+  for (const char* part :
+       {"c.textproto:1:", "2025-13-01", "c.textproto:2:", "c.textproto:3:", "h999", "c.textproto:4:"})
+    CHECK_THAT(outcome.err, ContainsSubstring(part));
+}
+
 TEST_CASE("a verdict is what the readings come to", "[claims]") {
   Claim claim;
   const auto reading = [](const char* name, double equals, double within) {

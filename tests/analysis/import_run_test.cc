@@ -445,6 +445,31 @@ TEST_CASE("what Megatron-LM refuses is not written: layers that do not divide, m
   CHECK(again.plan.stage_layers.back() == 3);
 }
 
+TEST_CASE("flags that Megatron-LM refuses together are refused; of one that is stated twice the last counts",
+          "[analysis][import]") {
+  const auto with = [](const std::string& more) { return kMegatron + " " + more; };
+  CHECK_THROWS_WITH(imported(with("--squared-relu")),
+                    ContainsSubstring("--squared-relu") && ContainsSubstring("found it beside --swiglu"));
+  CHECK_THROWS_WITH(imported(with("--bf16 --fp16")), ContainsSubstring("found it beside --bf16"));
+  const std::string text = imported(with("--tensor-model-parallel-size 8")).text;
+  CHECK_THAT(text, ContainsSubstring("--tensor-model-parallel-size 8 (the last of 2 statements): plan.tensor") &&
+                       !ContainsSubstring("--tensor-model-parallel-size 4") && ContainsSubstring("tensor: 8"));
+}
+
+TEST_CASE("windows and sinks of Megatron-LM's attention are the model's", "[analysis][import]") {
+  const std::string text =
+      imported(kMegatron + " --window-size 127,0 --window-attn-skip-freq 4 --softmax-type learnable").text;
+  const AttentionConfig& a = scenario_of(imported(kMegatron + " --window-size 127,0 --window-attn-skip-freq 4 "
+                                                              "--softmax-type learnable"))
+                                 .value()
+                                 .training->model.attention;
+  CHECK_THAT(text, ContainsSubstring("--window-size 127,0: model") && !ContainsSubstring("Not known"));
+  CHECK(a.window.tokens == 128);
+  CHECK(a.window.layers == 60);  // of 80: every fourth attends to all
+  CHECK(a.sinks);
+  CHECK_THROWS_WITH(imported(kMegatron + " --window-size 127,64"), ContainsSubstring("such as 127,0"));
+}
+
 TEST_CASE("torchtitan's settings are used, or refused", "[analysis][import]") {
   const auto titan = [](const std::string& training, const std::string& parallelism, const std::string& further = "") {
     return scenario_of(imported("[model]\nname = \"llama3\"\nflavor = \"8B\"\n[training]\nlocal_batch_size = 8\n" +

@@ -44,6 +44,7 @@ TEST_CASE("classify: digits, days, makers", "[policy]") {
   CHECK_THAT(testing::flopcast("policy classify --tpp 1e308 --pd 2 --io 500 --dram 1000 --rule R2023_10").out,
              ContainsSubstring("TPP 1e+308"));
   const std::string h20 = testing::flopcast("policy classify h20 --date 2025-09-01").out;
+  CHECK_THAT(testing::one_line(h20), ContainsSubstring("presumed 3A090.a; not of an approved designer such as NVIDIA"));
   CHECK_THAT(h20, ContainsSubstring("licence for 15 % of revenue") && ContainsSubstring("both directions"));
   CHECK_THAT(testing::flopcast("policy classify h20 --date 2026-12-24").out,
              ContainsSubstring("last read on 2026-11-21"));

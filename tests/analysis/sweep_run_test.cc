@@ -257,6 +257,29 @@ TEST_CASE("Refused candidates are data; --retry runs them again", "[sweep]") {
   CHECK_THAT(again.out, ContainsSubstring(std::to_string(faults.size()) + " run now"));
 }
 
+TEST_CASE("A sweep that answers nothing does not end as a success; merge says what is missing", "[sweep]") {
+  const SweepFolder nothing(
+      "title: \"None\"\nscenario: \"./base.textproto\"\n"
+      "axis { path: \"training.batch.sequences\" value: [\"61\", \"67\"] }\n");
+  const testing::Outcome refused = testing::flopcast(nothing.command());
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, ContainsSubstring("2 candidates of which none gave a result"));
+  CHECK_THAT(refused.out, ContainsSubstring("gave no result (2 refused"));
+  const SweepFolder here;
+  const std::string study = here.path("plans.textproto"), one = here.path("one.sqlite");
+  const testing::Outcome listed = testing::flopcast("sweep " + study + " --list --shard 1/2");
+  CHECK(testing::flopcast("sweep " + study + " --shard 1/2 --output " + one).code == 0);
+  const SqliteFile file = open_store(one, SqliteFile::Access::read);
+  // What is listed is what is run.
+  std::uint64_t lines = 0;
+  for (const char c : listed.out) lines += c == '\n';
+  const StoredSweep stored = stored_sweep(file, "");
+  CHECK(lines == stored.counts.all());
+  const testing::Outcome merged = testing::flopcast("sweep merge " + here.path("all.sqlite") + " " + one);
+  CHECK(merged.code == 0);
+  CHECK_THAT(merged.err, ContainsSubstring("9 candidates of 18 are missing in plans"));
+}
+
 TEST_CASE("A file that is no store, of a newer version, or of another program is refused and left alone", "[sweep]") {
   const SweepFolder here;
   const auto refused = [&](const std::string& name) {

@@ -123,7 +123,8 @@ TEST_CASE("A field is stated once, and all slips are said at once", "[sweep]") {
       refused(tensor + "axis { path: [\"training.plan.data\", \"training.plan.tensor\"] value: \"2\" name: \"d\" }\n"),
       ContainsSubstring("another axis varies too"));
   CHECK_THAT(refused("axis { path: \"training.plan.tensor\" value: [\"1\", \"2\", \"2\"] }\n"),
-             ContainsSubstring("axis[0].value[2]") && ContainsSubstring("\"2\" twice"));
+             ContainsSubstring("study.textproto:3:") && ContainsSubstring("axis[0].value[2]") &&
+                 ContainsSubstring("\"2\" twice"));
   const std::string all = refused(
       "axis { path: \"training.plan.tensor\" value: [\"1\", \"0\"] }\nconstraint: \"training.plan.tenser == 1\"\n"
       "constraint: \"1 <\"\ngoal: \"training.step_time_s\"\n");
@@ -179,6 +180,23 @@ TEST_CASE("Studies that mean nothing are refused", "[sweep]") {
   CHECK_THAT(refused(""), ContainsSubstring("at least one axis"));
   CHECK_THAT(refused("axis { path: \"training.plan.tensor\" }"), ContainsSubstring("found no values"));
   CHECK_THAT(refused("axis { path: \"title\" value: \"x\" }"), ContainsSubstring("which no result depends on"));
+  CHECK_THAT(
+      refused("axis { name: \"a\" point { name: \"on\" set: \"training.plan.tensor=1\" } point { name: \"on\" set: "
+              "\"training.plan.tensor=2\" } }"),
+      ContainsSubstring("axis[0].point[1]") && ContainsSubstring("\"on\" twice"));
+  const std::string few =
+      refused("axis { path: \"training.batch.sequences\" range { from: \"8\" to: \"16\" count: 1 } }");
+  CHECK_THAT(few, ContainsSubstring("axis[0].range.count: found 1") && !ContainsSubstring("nan") &&
+                      !ContainsSubstring("no value"));
+  CHECK_THAT(refused(axis + "set: \"training.batch.sequence=64\""),
+             ContainsSubstring("study.textproto:") && ContainsSubstring("training.batch.sequence: found an unknown") &&
+                 !ContainsSubstring("--set"));
+  CHECK_THAT(refused(axis + "set: \"training.batch.sequences=-1\""),
+             ContainsSubstring("study.textproto:") && ContainsSubstring("training.batch.sequences: found -1"));
+  CHECK_THAT(refused(axis + "constraint: \"training.peak_memory_bytes < 80\""),
+             ContainsSubstring("80 without a unit beside bytes"));
+  CHECK_THAT(refused(axis + "goal: \"min training.step_time_s\"\ngoal: \"max training.step_time_s\""),
+             ContainsSubstring("each figure as one goal"));
   CHECK_THAT(refused("axis { path: \"training.plan\" value: \"x\" }"),
              ContainsSubstring("a value for one of its fields"));
   CHECK_THAT(refused("axis { path: \"training.plan.tensor\" range { from: \"8\" to: \"1\" step: 1 } }"),

@@ -18,6 +18,12 @@ TEST_CASE("numbers keep three or four digits and a unit that suits them", "[anal
   CHECK(format_time(19.926_s) == "19.93 s");
   CHECK(format_time(0.00436_s) == "4.36 ms");
   CHECK(format_time(12_us) == "12.0 us");
+  CHECK(format_percent(-0.0004) == "0.0 %");  // what rounds to nothing is no loss
+  CHECK(format_percent(-0.0006) == "-0.1 %");
+  CHECK(format_percent(-0.004, 0) == "0 %");
+  CHECK(format_error(-0.0004) == "+0.0 %");
+  CHECK(format_error(-1.0) == "-100.0 %");
+  CHECK(format_error(2e6) == "+2e+08 %");
   CHECK(format_time(Seconds(0)) == "0 s");
   CHECK(format_bytes(80_GB) == "80.0 GB");
   CHECK(format_rate(48.7_GBps) == "48.7 GB/s");

@@ -51,5 +51,17 @@ TEST_CASE("a trace is not converted onto itself, and a short one has no busiest 
   CHECK_THAT(flopcast("trace stats " + longer).out, ContainsSubstring("busiest minute"));
 }
 
+TEST_CASE("requests that all come at once have no rate", "[analysis][cli]") {
+  const test::TemporaryFolder folder;
+  const std::string one = folder.write("one.csv", "arrival_s,input_tokens,output_tokens\n1,100,10\n");
+  const std::string same =
+      folder.write("same.csv", "arrival_s,input_tokens,output_tokens\n1,100,10\n1,100,10\n1,9,9\n");
+  CHECK_THAT(flopcast("trace stats " + one).out, ContainsSubstring("none") && ContainsSubstring("of one request") &&
+                                                     !ContainsSubstring("burstiness") && !ContainsSubstring("/s"));
+  CHECK_THAT(flopcast("trace stats " + same).out, ContainsSubstring("all requests come at once"));
+  CHECK_THAT(flopcast("trace stats " + same + " --json -").out,
+             !ContainsSubstring("requests_per_s") && !ContainsSubstring("gap_cv"));
+}
+
 }  // namespace
 }  // namespace flopcast::testing

@@ -98,6 +98,17 @@ TEST_CASE("chips that a rule keeps from China are left out with the rule", "[siz
   CHECK(size.met.front().gpu == "h20");
 }
 
+TEST_CASE("where a fabric joins no more nodes the largest cluster of it is the nearest", "[size]") {
+  TrainingSizeOptions options;
+  options.deadline = Seconds(600);
+  const TrainingSize size = size_training(kRun, testing::environment(), {"cluster.fabric=rail-ft2"}, options);
+  CHECK(size.met.empty());
+  REQUIRE(size.not_met.size() == 1);
+  REQUIRE(size.left_out.size() == 1);
+  CHECK_THAT(size.left_out.front().why, ContainsSubstring("more than") && ContainsSubstring("leaf switches"));
+  CHECK_THAT(to_string(unmet(size, options)), ContainsSubstring("the nearest is"));
+}
+
 TEST_CASE("where rules keep every chip, the nearest to them is named", "[size]") {
   TrainingSize none;
   none.left_out = {{"a", "rule x: TPP 9 against 4, 2.25 times as much", 2.25},

@@ -187,6 +187,21 @@ TEST_CASE("a folder of the user's own comes first and adds to the rest") {
   CHECK_THAT(both.names(LibraryKind::gpus), VectorContains(std::string("h900")));
 }
 
+TEST_CASE("a fault below a variant's field stands in the variant's file") {
+  const TemporaryFolder folder;
+  folder.write("models/mine.textproto", "base: \"llama-3.1-8b\"\ntitle: \"mine\"\nattention { heads: -3 }\n");
+  const Libraries own({folder.path(), flopcast::testing::source_dir()});
+  try {
+    own.model("mine");
+    FAIL("accepted");
+  } catch (const InputError& error) {
+    const Diagnostic& d = error.diagnostics().front();
+    CHECK(d.field == "attention.heads");
+    CHECK(d.file == folder.path() + "/models/mine.textproto");
+    CHECK(d.line == 3);
+  }
+}
+
 TEST_CASE("the search path: --library, then FLOPCAST_LIBRARY, then the source tree that the program was built in") {
   const TemporaryFolder mine, ours;
   const std::vector<std::string> folders{mine.path()};

@@ -184,6 +184,15 @@ TEST_CASE("each slip in a loop has its diagnostic", "[scenarios][rl]") {
       Slip{"heads that do not divide",
            {"rl.frozen.gpus=3", "rl.frozen.tensor=3"},
            "rl.frozen.tensor: found 3, expected a divisor of the 32 attention heads"},
+      Slip{"a critic's heads that do not divide",
+           {"rl.algorithm=ppo", "rl.critic.gpus=3", "rl.critic.tensor=3"},
+           "rl.critic.tensor: found 3, expected a divisor of the 32 attention heads"},
+      Slip{"frozen models of more stages than layers",
+           {"rl.frozen.gpus=64", "rl.frozen.pipeline=64"},
+           "rl.frozen.pipeline: found 64 stages"},
+      Slip{"a reward model that reads shorter texts",
+           {"rl.reward.kind=model", "rl.reward.model=llama-2-7b", "rl.answer.most=4200"},
+           "rl.reward.model: found \"llama-2-7b\", which has 4096 positions"},
       Slip{"no teacher", {"rl.algorithm=on_policy_distillation"}, "rl.teacher: found nothing"},
       Slip{"a teacher that nobody asks", {"rl.teacher=llama-3.1-70b"}, "nothing: grpo has no teacher"},
       Slip{"signals without dynamic sampling", {"rl.signal_share=0.5"}, "rl.signal_share: found 0.5"},
@@ -198,6 +207,16 @@ TEST_CASE("each slip in a loop has its diagnostic", "[scenarios][rl]") {
            "rl: found reinforcement learning beside"});
   INFO(slip.what);
   CHECK_THROWS_WITH(load_text(kLoop, slip.sets), ContainsSubstring(slip.diagnostic));
+}
+
+TEST_CASE("of a batch that does not divide nothing is said but that", "[rl][scenario]") {
+  try {
+    load_text(kLoop, {"training.batch.sequences=511"});
+    FAIL("accepted");
+  } catch (const InputError& error) {
+    CHECK(error.diagnostics().size() == 1);
+    CHECK(error.diagnostics().front().field == "training.batch.sequences");
+  }
 }
 
 }  // namespace

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <utility>
 
+#include "sim/base/normal.h"
 #include "workloads/rl/random_use.h"
 
 namespace flopcast {
@@ -14,7 +14,7 @@ constexpr int kPlaces = 4096;  // at which a curve is looked at for its mean
 
 double place_of_score(double score) {
   constexpr double kEdge = 1e-12;  // keeps quantiles finite
-  return std::clamp(0.5 * std::erfc(-score / std::numbers::sqrt2), kEdge, 1 - kEdge);
+  return std::clamp(normal_share_below(score), kEdge, 1 - kEdge);
 }
 
 }  // namespace

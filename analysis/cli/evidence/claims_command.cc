@@ -59,7 +59,7 @@ void run_claims(const ClaimsArguments& a) {
   context.run.allow_oom = true;  // a claim's what-if may not fit: that is not what it is about
   context.run.power = environment.data().power("any");
   const std::vector<TestedClaim> tested =
-      test_claims(chosen(load_claims(file), a.ids), context, workers_or_cores(a.workers));
+      test_claims(chosen(load_claims(file, &context), a.ids), context, workers_or_cores(a.workers));
   present(a.files, tested);
 }
 

@@ -20,6 +20,7 @@
 #include "analysis/runs/chakra/chakra_report.h"
 #include "scenarios/imports/chakra_import.h"
 #include "scenarios/proto/scenario.pb.h"
+#include "scenarios/read/text/path_or_name.h"
 #include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/scenario.h"
 #include "workloads/chakra/step_writer.h"
@@ -32,6 +33,18 @@ struct ChakraArguments {
   std::optional<int> alike;
   std::vector<std::string> sets, library_folders;
 };
+
+/// A name that is a cluster's or a scenario's. Of a node it says what makes a cluster of it.
+void check_cluster_name(const std::string& name, std::vector<std::string> known, const Environment& environment) {
+  const std::vector<std::string> scenarios = environment.names("scenarios"), nodes = environment.names("nodes");
+  known.insert(known.end(), scenarios.begin(), scenarios.end());
+  if (std::find(known.begin(), known.end(), name) != known.end()) return;
+  const bool node = std::find(nodes.begin(), nodes.end(), name) != nodes.end();
+  throw InputError(Diagnostic{
+      "", 0, 0, "--on", quoted(name) + (node ? ", a node" : ""),
+      "a cluster (flopcast list clusters), a scenario that has one, or a file", node ? "" : nearest_name(name, known),
+      node ? fmt::format("a file with cluster {{ node: \"{}\" nodes: 8 fabric: \"rail-ft2\" }}", name) : ""});
+}
 
 /// A scenario that has the cluster: one of the libraries' clusters, a scenario, or a file with a cluster alone.
 ResolvedScenario chakra_cluster(const ChakraArguments& arguments, const Environment& environment) {
@@ -54,6 +67,7 @@ ResolvedScenario chakra_cluster(const ChakraArguments& arguments, const Environm
                        !message.has_run();
     if (faults.empty() && alone) return resolve_text(text + work, arguments.on, environment, arguments.sets);
   }
+  if (!names_file(arguments.on)) check_cluster_name(arguments.on, clusters, environment);
   return resolve(arguments.on, environment, arguments.sets);
 }
 

@@ -62,9 +62,9 @@ std::string settings_of(const SweepStudy& study, const SweepCandidate& candidate
 }
 
 void list_candidates(const SweepStudy& study, const SweepShard& shard) {
+  std::uint64_t place = 0;
   for_each_wanted(study, [&](const SweepCandidate& candidate) {
-    if (candidate.number % static_cast<std::uint64_t>(shard.of) != static_cast<std::uint64_t>(shard.part - 1))
-      return true;
+    if (!in_shard(study, place++, candidate.number, shard.part, shard.of)) return true;
     put(fmt::format("{:>6}  {}\n", candidate.number, settings_of(study, candidate)));
     return true;
   });
@@ -168,9 +168,16 @@ void sweep(const SweepArguments& a) {
     throw InterruptedAndKept(fmt::format("interrupted; {} are kept in {}: the same command goes on from there",
                                          counted(summary.stored.all(), "result"), options.file));
   }
-  if (a.csv.empty()) return;
-  const SqliteFile store = open_store(options.file, SqliteFile::Access::read);
-  write_text(a.csv, to_csv(store, stored_sweep(store, study.name)));
+  if (!a.csv.empty()) {
+    const SqliteFile store = open_store(options.file, SqliteFile::Access::read);
+    write_text(a.csv, to_csv(store, stored_sweep(store, study.name)));
+  }
+  // A script must not take for a success what answers nothing; of a shard others may have the answers.
+  if (shard.of == 1 && summary.wanted > 0 && summary.stored.ok == 0) {
+    throw InputError(Diagnostic{study.file, 0, 0, "",
+                                fmt::format("{} of which none gave a result", counted(summary.wanted, "candidate")),
+                                "at least one that does", ""});
+  }
 }
 
 // Merge.
@@ -183,6 +190,12 @@ struct MergeArguments {
 void merge(const MergeArguments& a) {
   const MergeResult result = merge_stores(a.into, a.from);
   show(fmt::format("{} from {} added to {}\n", counted(result.rows, "result"), counted(result.files, "file"), a.into));
+  for (const StoredSweep& sweep : stored_sweeps(open_store(a.into, SqliteFile::Access::read))) {
+    if (sweep.wanted > sweep.counts.all())
+      remark(fmt::format("flopcast: {} of {} are missing in {}: another shard's, or one that was interrupted",
+                         counted(sweep.wanted - sweep.counts.all(), "candidate"),
+                         format_integer(static_cast<double>(sweep.wanted)), sweep.name));
+  }
 }
 
 }  // namespace

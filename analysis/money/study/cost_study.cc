@@ -77,7 +77,8 @@ std::string median_against_point(const ModelCost& cost, const UncertaintyModel& 
                                     [&](const UncertainInput& i) { return i.input == row.input; });
     const double point = base.*row.input->value, middle = input->at(0.5, base);
     if (std::abs(middle - point) > kSame * std::abs(point))
-      why.push_back(fmt::format("{} {:.4g} against {:.4g}", row.input->name, middle, point));
+      why.push_back(
+          fmt::format("{} {} against {}", row.input->name, input_text(middle, ""), input_text(point, row.input->unit)));
   }
   return fmt::format("{}: {} as the median of the draws, {} with every input at its point; {}", name_of(cost.model),
                      outcome_number(median, u.headline), outcome_number(u.point, u.headline),

@@ -4,17 +4,13 @@
 #include <cmath>
 
 #include "analysis/money/study/cost_output.h"
+#include "analysis/money/study/spread_inputs.h"
 #include "analysis/render/text/format.h"
 
 namespace flopcast {
 namespace {
 
 std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
-
-std::string of_unit(double value, const std::string& unit) {
-  std::string number = std::abs(value) >= 1000 ? format_integer(value) : fmt::format("{:.4g}", value);
-  return unit.empty() ? number : number + " " + unit;
-}
 
 std::string paragraph(const std::string& text, const TextStyle& style) {
   return "  " + wrap(text, style.width() - 2, "  ") + "\n";
@@ -163,9 +159,9 @@ std::string uncertainty_text(const CostReport& report, const ModelCost& model, c
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
   table.header({"what matters most for " + headline_name(u.headline), "5 %", "95 %", "result", "to", "rank corr."});
   for (const TornadoRow& row : u.tornado) {
-    table.row({std::string(row.input->name), of_unit(row.low_input, ""),
-               of_unit(row.high_input, std::string(row.input->unit)), result_text(row.at_low, u.headline),
-               result_text(row.at_high, u.headline), fmt::format("{:+.2f}", row.rank_correlation)});
+    table.row({std::string(row.input->name), input_text(row.low_input, ""), input_text(row.high_input, row.input->unit),
+               result_text(row.at_low, u.headline), result_text(row.at_high, u.headline),
+               fmt::format("{:+.2f}", row.rank_correlation)});
   }
   return out + table.render(style);
 }
@@ -213,7 +209,8 @@ std::string carbon_text(const CostReport& report, const TextStyle& style) {
 std::string prices_table(const ModelCost& model, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::left});
   table.header({fmt::format("{}: from", name_of(model.model)), "", ""});
-  for (const UsedPrice& price : model.prices) table.row({price.what, of_unit(price.value, price.unit), price.source});
+  for (const UsedPrice& price : model.prices)
+    table.row({price.what, input_text(price.value, price.unit), price.source});
   return "\n" + table.render(style);
 }
 

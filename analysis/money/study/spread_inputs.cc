@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "analysis/money/sums/distribution.h"
+#include "analysis/render/text/format.h"
 
 namespace flopcast {
 namespace {
@@ -167,6 +169,11 @@ SpreadInputs spread_inputs(const Scenario& scenario, const MoneyInputs& base, Pr
   out.model = spreads.build(model, usual, rent, draws);
   out.notes = spreads.notes();
   return out;
+}
+
+std::string input_text(double value, std::string_view unit) {
+  const std::string number = std::abs(value) >= 1000 ? format_integer(value) : fmt::format("{:.4g}", value);
+  return unit.empty() ? number : fmt::format("{} {}", number, unit);
 }
 
 }  // namespace flopcast

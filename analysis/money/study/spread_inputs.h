@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "analysis/money/study/cost_study.h"
@@ -20,5 +21,8 @@ struct SpreadInputs {
 SpreadInputs spread_inputs(const Scenario& scenario, const MoneyInputs& base, PriceModel model,
                            const std::optional<HoursRange>& hours, std::span<const UsualSpread> usual,
                            const std::optional<RentQuote>& rent, int draws);
+
+/// "2,756,362 h", "0.088 USD/kWh"
+std::string input_text(double value, std::string_view unit);
 
 }  // namespace flopcast

@@ -10,14 +10,13 @@
 #include <numeric>
 
 #include "sim/base/diagnostic.h"
+#include "sim/base/normal.h"
 #include "sim/base/random.h"
 
 namespace flopcast {
 namespace {
 
 constexpr double kTail = 1e-4;
-
-double normal_share_below(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
 
 double triangular(double low, double mode, double high, double p) {
   const double at_mode = (mode - low) / (high - low);

@@ -79,15 +79,21 @@ std::string format_usd(Usd usd) {
   return std::abs(value) < 1e9 ? fmt::format("${:.3f} M", value / 1e6) : fmt::format("${:.3f} B", value / 1e9);
 }
 
-std::string format_percent(double share, int decimals) {
-  const double percent = 100 * share;
-  return std::abs(percent) < kTooLongToWrite ? fmt::format("{:.{}f} %", percent, decimals)
-                                             : fmt::format("{:.3g} %", percent);
+namespace {
+
+/// What rounds to nothing has no minus: "-0.0 %" reads as a loss.
+std::string percent(double share, int decimals, bool always_signed) {
+  double percent = 100 * share;
+  if (std::abs(percent) < 0.5 * std::pow(10.0, -decimals)) percent = 0;
+  const std::string sign = always_signed && !std::signbit(percent) ? "+" : "";
+  return std::abs(percent) < kTooLongToWrite ? fmt::format("{}{:.{}f} %", sign, percent, decimals)
+                                             : fmt::format("{}{:.3g} %", sign, percent);
 }
-std::string format_error(double error) {
-  const double percent = 100 * error;
-  return std::abs(percent) < kTooLongToWrite ? fmt::format("{:+.1f} %", percent) : fmt::format("{:+.3g} %", percent);
-}
+
+}  // namespace
+
+std::string format_percent(double share, int decimals) { return percent(share, decimals, false); }
+std::string format_error(double error) { return percent(error, 1, true); }
 
 std::size_t display_width(std::string_view text) {
   std::size_t width = 0;

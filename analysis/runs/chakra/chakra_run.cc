@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "hwmodels/fabric/fabric_graph.h"
+#include "hwmodels/fabric/node_count.h"
 #include "scenarios/resolve/fingerprint.h"
 
 namespace flopcast {
@@ -80,7 +81,7 @@ void check_room(const ChakraJob& job, const ClusterSpec& cluster) {
   fault.field = "cluster.nodes";
   fault.found = fmt::format("{} GPUs for {} ranks", cluster.gpus(), gpus);
   fault.expected = "a GPU for every rank";
-  fault.remedy = fmt::format("--set cluster.nodes={}", (gpus + cluster.node.gpus - 1) / cluster.node.gpus);
+  fault.remedy = fmt::format("--set cluster.nodes={}", nodes_for(gpus, cluster.node));
   throw InputError(fault);
 }
 

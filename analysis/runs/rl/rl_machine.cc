@@ -8,6 +8,7 @@
 #include "analysis/render/text/format.h"
 #include "analysis/runs/training/run.h"
 #include "hwmodels/fabric/fabric_graph.h"
+#include "hwmodels/fabric/node_count.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/model/weights.h"
 #include "workloads/rl/loop.h"
@@ -16,8 +17,6 @@
 
 namespace flopcast {
 namespace {
-
-int nodes_for(int gpus, const ClusterSpec& cluster) { return (gpus + cluster.node.gpus - 1) / cluster.node.gpus; }
 
 ClusterSpec cut_to(ClusterSpec cluster, int nodes) {
   cluster.nodes = std::max(1, std::min(cluster.nodes, nodes));
@@ -48,14 +47,14 @@ double sequence_token_mean(const RlConfig& config) {
 RlMachine::RlMachine(const Scenario& scenario, const ReplayOptions& replay) : scenario_(scenario), replay_(replay) {
   if (rl().trains())
     trainer_topology_ =
-        std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(rl().trainer_gpus(), scenario.cluster)));
+        std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(rl().trainer_gpus(), scenario.cluster.node)));
   if (const int frozen = rl().loop.frozen.replica_gpus(); rl().loop.frozen.gpus > 0)
-    frozen_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(frozen, scenario.cluster)));
+    frozen_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(frozen, scenario.cluster.node)));
   if (const int critic = rl().loop.critic.gpus; critic > 0)
-    critic_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(critic, scenario.cluster)));
+    critic_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(critic, scenario.cluster.node)));
   if (!rl().generates()) return;
   PriceSources sources;
-  sources.cluster = cut_to(engine_cluster(scenario), nodes_for(rl().engine_gpus(), engine_cluster(scenario)));
+  sources.cluster = cut_to(engine_cluster(scenario), nodes_for(rl().engine_gpus(), engine_cluster(scenario).node));
   sources.kernels = engine_kernels(rl().rollout.engine, sources.cluster.node.gpu, scenario.kernels);
   sources.links = scenario.links;
   sources.constants = rl().constants;
@@ -232,7 +231,7 @@ const SyncCost& RlMachine::sync() {
   if (sync_) return *sync_;
   if (!rl().loop.algorithm->trains || !rl().generates()) return sync_.emplace();
   const ClusterSpec& engine = engine_cluster(scenario_);
-  const int trainer_nodes = nodes_for(rl().trainer_gpus(), scenario_.cluster);
+  const int trainer_nodes = nodes_for(rl().trainer_gpus(), scenario_.cluster.node);
   SyncRequest request;
   request.sync = rl().loop.sync;
   request.placement = rl().loop.placement;
@@ -244,12 +243,17 @@ const SyncCost& RlMachine::sync() {
   if (rl().rollout_cluster) {
     // Both clusters hang on one fabric; the slower NIC counts.
     request.first_engine_gpu = trainer_nodes * all.node.gpus;
+<<<<<<< HEAD
     request.engine_port = engine.node.nics_of_gpu();
     all.nodes = trainer_nodes + nodes_for(rl().engine_gpus(), all);
+=======
+    request.engine_port = engine.node.nics_per_gpu * engine.node.nic_bandwidth;
+    all.nodes = trainer_nodes + nodes_for(rl().engine_gpus(), all.node);
+>>>>>>> mend13s
     all.slow_parts.clear();
   } else {
     request.first_engine_gpu = rl().separate() ? rl().trainer_gpus() : 0;
-    all = cut_to(all, nodes_for(rl().working_gpus(), all));
+    all = cut_to(all, nodes_for(rl().working_gpus(), all.node));
   }
   Topology topology(all);
   return sync_.emplace(weight_sync_cost(request, topology, *scenario_.links, replay_));

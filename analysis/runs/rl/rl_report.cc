@@ -31,11 +31,15 @@ std::string rl_title(const RlReport& r, const TextStyle& style) {
 }
 
 std::string rl_headline(const RlReport& r, const TextStyle& style) {
+  const auto tokens_of = [](double count) {
+    const std::string number = format_integer(count);
+    return number + (number == "1" ? " token" : " tokens");
+  };
   const RlStepMeans& s = r.step;
   const double tokens = s.prompt_tokens + s.answer_tokens;
-  std::string out = fmt::format("One step of {} answers, {} tokens each on average and {} the longest, takes {}",
-                                format_integer(s.answers), format_integer(s.answer_tokens / s.answers),
-                                format_integer(s.longest), format_time(s.length));
+  std::string out =
+      fmt::format("One step of {} answers, {} each on average and {} the longest, takes {}", format_integer(s.answers),
+                  tokens_of(s.answer_tokens / s.answers), format_integer(s.longest), format_time(s.length));
   const int updates = r.rl().updates() * r.rl().loop.epochs;
   if (updates > 1 && r.rl().loop.algorithm->trains)
     out += fmt::format(", {} per update", format_time(s.length / updates));

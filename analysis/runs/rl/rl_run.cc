@@ -255,7 +255,11 @@ RlExplanation explain_rl(const Scenario& scenario, const RlOptions& options) {
     if (part == RlPart::drain || (whole.parts[i] <= Seconds(0) && !hidden)) continue;
     std::array<bool, kRlParts> free{};
     free[i] = true;
-    out.parts.push_back({part, whole.parts[i], whole.length - step(free).length});
+    // Hidden work keeps the step from nothing: what it takes is how long the engine is awake.
+    const Seconds takes = hidden && whole.parts[i] <= Seconds(0) ? whole.awake : whole.parts[i];
+    Seconds saves = whole.length - step(free).length;
+    if (std::abs(saves.value()) < 1e-9 * whole.length.value()) saves = Seconds(0);
+    out.parts.push_back({part, takes, saves});
   }
   return out;
 }

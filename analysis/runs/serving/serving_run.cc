@@ -9,6 +9,7 @@
 #include "analysis/render/text/format.h"
 #include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
+#include "hwmodels/fabric/node_count.h"
 #include "sim/replay.h"
 #include "workloads/serving/pricing/block_shapes.h"
 #include "workloads/serving/pricing/deployment.h"
@@ -56,7 +57,7 @@ std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec
 
 /// The cluster with as many nodes as replicas take: a day on 278 nodes needs no graph of 2,048.
 ClusterSpec trimmed(ClusterSpec cluster, int gpus) {
-  cluster.nodes = std::min(cluster.nodes, (gpus + cluster.node.gpus - 1) / cluster.node.gpus);
+  cluster.nodes = std::min(cluster.nodes, nodes_for(gpus, cluster.node));
   return cluster;
 }
 

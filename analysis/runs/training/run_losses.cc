@@ -7,13 +7,9 @@
 #include <utility>
 
 #include "sim/base/diagnostic.h"
+#include "sim/base/normal.h"
 
 namespace flopcast {
-namespace {
-
-double normal_distribution(double z) { return 0.5 * std::erfc(-z / std::sqrt(2.0)); }
-
-}  // namespace
 
 RunLosses::RunLosses(const CsvTable& table) {
   for (std::size_t row = 0; row < table.size(); ++row) {
@@ -41,7 +37,7 @@ double RunLosses::quantile(double trained, double log_error, double p) const {
     last = above - below;
     const double middle = 0.5 * (below + above);
     double sum = 0;
-    for (const double mean : means) sum += normal_distribution((middle - mean) / sd);
+    for (const double mean : means) sum += normal_share_below((middle - mean) / sd);
     (sum / static_cast<double>(means.size()) < p ? below : above) = middle;
   }
   return std::exp(0.5 * (below + above));

@@ -11,6 +11,7 @@
 #include "analysis/studies/claims/expression.h"
 #include "scenarios/proto/claims.pb.h"
 #include "scenarios/read/fields/field_rules.h"
+#include "scenarios/read/text/date.h"
 #include "scenarios/read/text/text_file.h"
 #include "sim/jobs/packed.h"
 
@@ -101,6 +102,26 @@ std::vector<ReadValue> values_of(const Claim& claim, const ClaimContext& context
   return out;
 }
 
+/// Of a file that is faulty already: what its readings would be refused for, as far as that takes no replay.
+void add_faults_of_values(std::span<const Claim> claims, const ClaimContext& context, Diagnostics& faults) {
+  for (const Claim& claim : claims) {
+    Claim quick = claim;
+    std::erase_if(quick.readings, [](const ClaimReading& reading) {
+      bool replays = false;
+      try {
+        read_expression(reading.compute, [&](const std::string& name, std::size_t count) {
+          replays = replays || claim_function(name, count).replays;
+        });
+      } catch (const InputError&) {
+        return true;  // said already
+      }
+      return replays;
+    });
+    for (const ReadValue& read : values_of(quick, context))
+      if (read.fault) faults.push_back(*read.fault);
+  }
+}
+
 }  // namespace
 
 bool ClaimReading::holds(double value) const {
@@ -109,7 +130,7 @@ bool ClaimReading::holds(double value) const {
   return !at_most || value <= *at_most;
 }
 
-std::vector<Claim> load_claims(const std::string& file) {
+std::vector<Claim> load_claims(const std::string& file, const ClaimContext* context) {
   proto::Claims in;
   Places places;
   Diagnostics faults;
@@ -123,6 +144,8 @@ std::vector<Claim> load_claims(const std::string& file) {
     out.push_back(claim_of(in.claim(i), path, places));
     if (in.claim(i).has_id() && !ids.insert(in.claim(i).id()).second)
       faults.push_back(places.fault(path + ".id", quoted(in.claim(i).id()) + " twice", "a name of its own", ""));
+    if (in.claim(i).has_date() && !parse_date(in.claim(i).date()))
+      faults.push_back(places.fault(path + ".date", quoted(in.claim(i).date()), "a day such as 2024-12-27", ""));
     std::set<std::string> names;
     for (int r = 0; r < in.claim(i).reading_size(); ++r) {
       const proto::Reading& reading = in.claim(i).reading(r);
@@ -139,6 +162,7 @@ std::vector<Claim> load_claims(const std::string& file) {
                                     "a reading with equals, at_least or at_most"));
     }
   }
+  if (!faults.empty() && context != nullptr) add_faults_of_values(out, *context, faults);
   if (!faults.empty()) throw InputError(faults);
   return out;
 }

@@ -34,8 +34,9 @@ struct Claim {
 
 /// The program's own, below a root of its data.
 inline constexpr const char* kClaimsFile = "analysis/data/claims.textproto";
+/// @param context also looks for what is wrong with values, where that takes no replay.
 /// @throws InputError with everything wrong in the file.
-std::vector<Claim> load_claims(const std::string& file);
+std::vector<Claim> load_claims(const std::string& file, const ClaimContext* context = nullptr);
 
 enum class Verdict { holds, fails, holds_only_if, holds_in_part };
 

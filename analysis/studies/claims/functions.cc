@@ -314,18 +314,18 @@ constexpr ClaimFunction kFunctions[] = {
      "replays: step_s, tokens_per_day, mfu, bubble_s, bubble_share, exposed_communication_s, memory_gb; of "
      "the whole run: "
      "gpu_hours, first_phase_gpu_hours, cost_usd, days; or any metric of `flopcast list metrics`",
-     train},
+     train, true},
     {"serve", "SCENARIO, FIELD, SET...",
      "replays: output_tokens_per_s_per_gpu (of those that give answers), output_tokens_per_s_per_node, "
      "input_tokens_per_s_per_node, tokens_per_s_per_user, tpot_ms, ttft_s, answers_per_gpu, "
      "usd_per_million_output_tokens, usd_per_million_input_tokens; or any metric of `flopcast list metrics`",
-     serve_with_sets},
+     serve_with_sets, true},
     {"serve_with", "SCENARIO, FIELD, CAUSE...", "the same with causes of `flopcast compare` turned on",
-     serve_with_causes},
+     serve_with_causes, true},
     {"learn", "SCENARIO, FIELD, SET...",
      "replays a loop of reinforcement learning: metrics that begin with rl. in `flopcast list metrics`, without that "
      "beginning: step_time_s, memory.models_bytes, run.gpu_hours; memory is looked at, never refused",
-     learn},
+     learn, true},
     {"price", "VENDOR, MODEL, DAY, KIND",
      "list price of a million tokens on that day: input, cached, output; names with commas or parentheses "
      "in single quotes",

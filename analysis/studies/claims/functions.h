@@ -36,6 +36,7 @@ struct ClaimFunction {
   std::string_view arguments;  ///< "CHIP, FIELD"
   std::string_view meaning;
   double (*call)(const std::vector<std::string>& arguments, const ClaimContext& context);
+  bool replays = false;  ///< takes its time
 };
 std::span<const ClaimFunction> claim_functions();
 

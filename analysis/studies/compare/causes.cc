@@ -9,8 +9,8 @@
 #include "analysis/studies/compare/loop_causes.h"
 #include "analysis/studies/compare/scenario_fields.h"
 #include "scenarios/resolve/change_work.h"
+#include "scenarios/resolve/laws/training_laws.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
-#include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/pricing/replica_memory.h"
 

@@ -8,7 +8,7 @@
 #include "analysis/render/text/format.h"
 #include "analysis/runs/metrics.h"
 #include "scenarios/resolve/change_work.h"
-#include "scenarios/resolve/training_laws.h"
+#include "scenarios/resolve/laws/training_laws.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {

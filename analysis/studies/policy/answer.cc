@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <tuple>
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
@@ -110,8 +111,10 @@ class Answering {
       out.us_export = maker->us_export;
     }
     const auto& allowed = q_.bounds.allowed;
-    double nearest = -std::numeric_limits<double>::infinity();
-    // One rule that catches it decides; one that cannot be computed leaves it open.
+    // One rule that catches it decides; one that cannot be computed leaves it open. What catches it for good stands
+    // before what a letter asks of its addressee, and of what is left the one whose threshold it is furthest beyond.
+    using Weight = std::tuple<int, bool, double>;
+    std::optional<Weight> heaviest;
     const auto severity = [](const std::optional<bool>& free) { return !free ? 1 : *free ? 0 : 2; };
     for (const ExportRule* rule : q_.bounds.rules) {
       const Classification c = classify(chip, *rule, book_, q_.bounds.date);
@@ -119,21 +122,16 @@ class Answering {
       const std::optional<bool> free = counts_as_free ? std::optional(true)
                                        : c.controlled ? std::optional(!*c.controlled)
                                                       : std::nullopt;
-      const bool worse = severity(free) > severity(out.free);
       const std::optional<Margin> decisive = c.decisive();
-      const double share = decisive ? decisive->share() : -std::numeric_limits<double>::infinity();
-      // What catches it for good stands before what a letter asks of its addressee.
-      const bool letter = rule->kind == "letter", by_letter = !out.rule.empty() && book_.at(out.rule).kind == "letter";
-      const bool before = by_letter && !letter, behind = letter && !by_letter && !out.rule.empty();
-      const bool nearer = free == false && before != behind ? before : share > nearest;
-      if (worse || (free == out.free && (nearer || out.rule.empty()))) {
-        out.free = free;
-        out.rule = rule->id;
-        out.outcome = c.outcome;
-        out.nearest = decisive;
-        out.just = just_allowed(c);
-        nearest = share;
-      }
+      const Weight weight{severity(free), free == false && rule->kind != "letter",
+                          decisive ? decisive->share() : -std::numeric_limits<double>::infinity()};
+      if (heaviest && !(weight > *heaviest)) continue;
+      heaviest = weight;
+      out.free = free;
+      out.rule = rule->id;
+      out.outcome = c.outcome;
+      out.nearest = decisive;
+      out.just = just_allowed(c);
     }
     // Who makes the chip outside of the United States asks nobody.
     if (!out.us_export) {

@@ -16,9 +16,9 @@
 #include "analysis/studies/plan/plan_study.h"
 #include "analysis/studies/policy/design_scenario.h"
 #include "scenarios/resolve/change_work.h"
+#include "scenarios/resolve/laws/training_laws.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
-#include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
 #include "sim/base/fault_text.h"
 

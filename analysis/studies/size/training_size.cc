@@ -8,11 +8,13 @@
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/size/cluster_sizing.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -92,7 +94,8 @@ class TrainingSizing final : public ClusterSizing {
   /// largest within the budget is the fastest. A grid of sizes in closed form says where to look; about there every
   /// size is tried, and decided by a replay, which knows ramp and interruptions.
   void seek(const std::string& node, const Scenario& one) override {
-    const std::vector<int> sizes = sizes_tried(std::max(1, options_.most_gpus / one.cluster.node.gpus));
+    std::vector<int> sizes = sizes_tried(std::max(1, options_.most_gpus / one.cluster.node.gpus));
+    const std::string no_larger = keep_those_that_stand(node, sizes);
     std::map<int, std::optional<TrainingCluster>> tried;
     const auto at = [&](int nodes) -> const std::optional<TrainingCluster>& {
       const auto [found, fresh] = tried.try_emplace(nodes);
@@ -128,7 +131,33 @@ class TrainingSizing final : public ClusterSizing {
     }
     if (!answer && !nearest) return leave_out(node, "no plan fits into its memory");
     if (!answer && !nearest->replayed) replay(*nearest);
+    if (!answer && !no_larger.empty())
+      leave_out(node, fmt::format("more than {} nodes: {}", format_integer(sizes.back()), no_larger));
     file(answer ? *answer : *nearest);
+  }
+
+  /// Drops the sizes that are too large for what joins the nodes. @return why there are no larger ones; empty: all
+  /// stand.
+  std::string keep_those_that_stand(const std::string& node, std::vector<int>& sizes) const {
+    std::string why;
+    const auto stands = [&](int nodes) {
+      try {
+        on(node, nodes);
+        return true;
+      } catch (const InputError& error) {
+        why = brief(error);
+        return false;
+      }
+    };
+    // Where not even the smallest stands, size has nothing to do with it.
+    if (stands(sizes.back()) || !stands(sizes.front())) return "";
+    std::size_t low = 0, high = sizes.size() - 1;
+    while (high - low > 1) {
+      const std::size_t middle = (low + high) / 2;
+      (stands(sizes[middle]) ? low : high) = middle;
+    }
+    sizes.resize(low + 1);
+    return why;
   }
 
   /// Of the sizes about the one that was found those that are wanted most come first; behind them a few of the grid,

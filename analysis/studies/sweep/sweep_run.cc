@@ -20,17 +20,34 @@ constexpr std::uint64_t kCountedBeforehand = 5'000'000;
 /// Whoever works on a candidate may die of something that has nothing to do with it; twice is no accident.
 constexpr int kAttempts = 2;
 
+bool too_many_to_count(const SweepStudy& study) { return study.product > kCountedBeforehand && !study.sample; }
+
+/// Of too many to count, numbers are dealt out without any pattern (SplitMix64's finaliser).
+std::uint64_t mixed(std::uint64_t h) {
+  h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
+  h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
+  return h ^ (h >> 31);
+}
+
+}  // namespace
+
+bool in_shard(const SweepStudy& study, std::uint64_t place, std::uint64_t number, int shard, int shards) {
+  // Shards take turns at what is wanted, not at all numbers: a condition may leave a pattern of those.
+  const std::uint64_t turn = too_many_to_count(study) ? mixed(number) : place;
+  return shards == 1 || turn % static_cast<std::uint64_t>(shards) == static_cast<std::uint64_t>(shard - 1);
+}
+
+namespace {
+
 /// The candidates that are still to be run, in the order of their numbers.
 class Remaining {
  public:
   Remaining(const SweepStudy& study, const SweepOptions& options, std::vector<std::uint64_t> done)
       : study_(study), options_(options), done_(std::move(done)) {
-    const bool counted = study.product <= kCountedBeforehand || study.sample;
-    if (counted) {
-      // Shards take turns at what is wanted, not at all numbers: a condition may leave a pattern of those.
+    if (!too_many_to_count(study)) {
       std::uint64_t place = 0;
       for_each_wanted(study_, [&](const SweepCandidate& candidate) {
-        if (!mine(place++)) return true;
+        if (!mine(place++, candidate.number)) return true;
         ++wanted_;
         if (!is_done(candidate.number)) numbers_.push_back(candidate.number);
         return true;
@@ -53,8 +70,7 @@ class Remaining {
       return number;
     }
     for (; walk_ > 0 && walk_ <= study_.product; ++walk_) {
-      if (mine(mixed(walk_)) && !is_done(walk_) && flopcast::wanted(study_, candidate_at(study_, walk_)))
-        return walk_++;
+      if (mine(0, walk_) && !is_done(walk_) && flopcast::wanted(study_, candidate_at(study_, walk_))) return walk_++;
     }
     return std::nullopt;
   }
@@ -62,15 +78,8 @@ class Remaining {
   void again(std::uint64_t number) { numbers_.push_front(number); }
 
  private:
-  bool mine(std::uint64_t place) const {
-    return options_.shards == 1 ||
-           place % static_cast<std::uint64_t>(options_.shards) == static_cast<std::uint64_t>(options_.shard - 1);
-  }
-  /// Of too many to count, numbers are dealt out without any pattern (SplitMix64's finaliser).
-  static std::uint64_t mixed(std::uint64_t h) {
-    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
-    h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
-    return h ^ (h >> 31);
+  bool mine(std::uint64_t place, std::uint64_t number) const {
+    return in_shard(study_, place, number, options_.shard, options_.shards);
   }
   bool is_done(std::uint64_t number) const { return std::binary_search(done_.begin(), done_.end(), number); }
 

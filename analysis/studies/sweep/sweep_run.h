@@ -44,6 +44,10 @@ struct SweepSummary {
 /// @throws InputError when the store cannot be used; what is stored stays.
 SweepSummary run_sweep(const SweepStudy& study, const Environment& environment, const SweepOptions& options);
 
+/// Whether a candidate is of the shard-th of `shards` parts, from 1.
+/// @param place among those that are wanted, from 0; of studies that are too large to count it is not asked for.
+bool in_shard(const SweepStudy& study, std::uint64_t place, std::uint64_t number, int shard, int shards);
+
 /// Everything that a process needs to work on candidates: tables are read, so that forked copies share them.
 std::function<std::string(std::uint64_t)> sweep_work(const SweepStudy& study, const Environment& environment);
 

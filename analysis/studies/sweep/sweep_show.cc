@@ -258,7 +258,9 @@ std::map<std::string, std::size_t> rows_by_inputs(const SweepFrame& frame, const
 }  // namespace
 
 SweepComparison compared_sweeps(const SweepFrame& a, const SweepFrame& b) {
-  SweepComparison out{a.sweep.title, b.sweep.title, a.goals.front().title, a.goals.front().smallest, {}, {}, {}, 0, 0};
+  SweepComparison out{a.sweep.title, b.sweep.title, a.goals.front().title, a.goals.front().smallest, {}, {}, {}};
+  out.left_out_a = a.sweep.counts.all() - a.rows();
+  out.left_out_b = b.sweep.counts.all() - b.rows();
   const auto has = [](const SweepFrame& frame, const std::string& name) {
     return std::any_of(frame.axes.begin(), frame.axes.end(), [&](const FrameAxis& axis) { return axis.name == name; });
   };
@@ -289,6 +291,12 @@ std::string to_text(const SweepComparison& c, const TextStyle& style) {
       prose(fmt::format("{} candidates stand in both; {} only in A, {} only in B", c.pairs.size(), c.only_a, c.only_b),
             style) +
       "\n";
+  if (c.left_out_a + c.left_out_b > 0)
+    out += prose(fmt::format("left out: {} of A and {} of B, which gave no result, lack the figure, or do not keep a "
+                             "condition",
+                             c.left_out_a, c.left_out_b),
+                 style) +
+           "\n";
   if (!c.other_axes.empty())
     out += prose(fmt::format("axes of one of them alone: {}", fmt::join(c.other_axes, ", ")), style) + "\n";
   double sum = 0;

@@ -22,8 +22,9 @@ struct SweepComparison {
   std::string title_a, title_b, goal;
   bool smallest = true;
   std::vector<std::string> shared_axes, other_axes;
-  std::vector<SweepPair> pairs;          ///< largest ratio first
-  std::uint64_t only_a = 0, only_b = 0;  ///< without a counterpart
+  std::vector<SweepPair> pairs;                  ///< largest ratio first
+  std::uint64_t only_a = 0, only_b = 0;          ///< without a counterpart
+  std::uint64_t left_out_a = 0, left_out_b = 0;  ///< that are not looked at
 };
 /// @throws InputError where they share no axis, or a combination of its values stands in one of them several times.
 SweepComparison compared_sweeps(const SweepFrame& a, const SweepFrame& b);

@@ -103,8 +103,12 @@ void ForeignSettings::fault(const UnknownVariable& variable, std::string field) 
 
 std::vector<std::pair<std::string, RunSetting>> ForeignSettings::origins() const {
   std::vector<std::pair<std::string, RunSetting>> out;
-  for (const RunSetting& setting : settings_)
-    if (const auto field = fields_.find(setting.name); field != fields_.end()) out.emplace_back(field->second, setting);
+  for (auto setting = settings_.begin(); setting != settings_.end(); ++setting) {
+    const auto field = fields_.find(setting->name);
+    const bool again = std::any_of(std::next(setting), settings_.end(),
+                                   [&](const RunSetting& other) { return other.name == setting->name && !other.null; });
+    if (field != fields_.end() && !again) out.emplace_back(field->second, *setting);
+  }
   return out;
 }
 
@@ -130,8 +134,13 @@ void ForeignSettings::finish() {
                          return other.name.starts_with(setting.name + ".");
                        });
     if (group || !told.insert(setting.name).second) continue;
-    const std::string value = setting.value.empty() ? "" : " " + setting.value;
-    const std::string shown = setting.written + value;
+    const auto same = [&](const RunSetting& other) { return other.name == setting.name && !other.null; };
+    const auto times = std::ranges::count_if(settings_, same);
+    const auto last = std::find_if(settings_.rbegin(), settings_.rend(), same);
+    const RunSetting& counts = last != settings_.rend() ? *last : setting;
+    const std::string value = counts.value.empty() ? "" : " " + counts.value;
+    const std::string shown =
+        counts.written + value + (times > 1 ? fmt::format(" (the last of {} statements)", times) : "");
     if (const auto field = fields_.find(setting.name); field != fields_.end()) {
       used_.push_back(shown + ": " + field->second);
     } else if (asked_.contains(setting.name)) {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "hwmodels/fabric/node_count.h"
 #include "scenarios/imports/runs/launchers.h"
 #include "scenarios/imports/runs/run_plans.h"
 #include "sim/base/plain_text.h"
@@ -188,8 +189,8 @@ class RunImport {
 
   ImportedRun finish(RunJob job, ForeignSettings& settings) {
     settings.finish();
-    const int each = libraries_.node(options_.node).gpus;
-    const int nodes = std::max(1, (job.gpus + each - 1) / each);
+    const NodeSpec node = libraries_.node(options_.node);
+    const int each = node.gpus, nodes = std::max(1, nodes_for(job.gpus, node));
     ImportedRun out{.framework = job.framework};
     out.text = fmt::format("# From {} of {}, by flopcast import-run.\n", visible(file_), job.framework);
     out.text += remarks("Used:", settings.used());

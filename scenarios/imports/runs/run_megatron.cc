@@ -17,6 +17,37 @@ constexpr int kGpt2Vocabulary = 50'257;
 /// Activation functions of NeMo that multiply two projections: geglu, fast-swiglu, reglu.
 bool is_gated(ForeignSettings& s) { return s.text({"activation"}, "model", "").find("glu") != std::string::npos; }
 
+/// Megatron-LM refuses both together (megatron/training/arguments.py).
+void refuse_both(ForeignSettings& s, std::string_view one, std::string_view other, const char* field) {
+  if (s.flag({one}, field, false) && s.flag({other}, field, false))
+    s.fault(s.find({other}), fmt::format("it beside --{}", one), "one of them: Megatron-LM refuses both");
+}
+
+/// Tokens before its own that a token attends to, "127,0", and which layers do so: every n-th attends to all
+/// (--window-attn-skip-freq n), or a list of ones and zeros says it. Learned sinks are a term of the softmax.
+void megatron_window(ForeignSettings& s, RunShape& shape) {
+  const std::string softmax = run_setting_name(s.text({"softmax-type"}, "model", "vanilla"));
+  shape.sinks = softmax == "learnable";
+  if (softmax != "learnable" && softmax != "vanilla" && softmax != "off-by-one")
+    s.fault(s.find({"softmax-type"}), quoted(softmax), "vanilla, off-by-one or learnable");
+  const RunSetting* const stated = s.find({"window-size"}, "model");
+  const RunSetting* const skips = s.find({"window-attn-skip-freq"}, stated ? "model" : "nothing: no --window-size");
+  if (!stated || !stated->unknown.empty()) return;
+  std::string text = stated->value;
+  std::erase_if(text, [](char c) { return c == '(' || c == ')' || c == ' '; });
+  const int before = std::atoi(text.c_str());
+  if (before < 1 || !text.ends_with(",0"))
+    return s.fault(stated, quoted(stated->value), "tokens before a token and none behind it, such as 127,0");
+  shape.window_tokens = before + 1;
+  shape.window_layers = shape.layers;
+  if (!skips || !skips->unknown.empty()) return;
+  if (const auto star = skips->value.find('['); star != std::string::npos)
+    return s.fault(skips, quoted(skips->value), "a number: of so many layers one attends to all tokens");
+  const int every = s.degree({"window-attn-skip-freq"}, "model", 1);
+  shape.window_layers -= shape.layers / every;
+  if (shape.window_layers == 0) shape.window_tokens = 0;
+}
+
 RunShape megatron_shape(ForeignSettings& s, const std::string& framework) {
   RunShape shape;
   shape.layers = s.number({"num-layers"}, "model", 0);
@@ -29,6 +60,7 @@ RunShape megatron_shape(ForeignSettings& s, const std::string& framework) {
   const bool glu = !s.text({"glu-activation"}, "model", "").empty();  // of BigScience: geglu, liglu, reglu, swiglu
   shape.gated = swiglu || geglu || unit || named || glu;
   for (const char* other : {"squared-relu", "openai-gelu"}) s.flag({other}, "model", false);
+  for (const char* other : {"squared-relu", "quick-geglu"}) refuse_both(s, "swiglu", other, "model");
   // Megatron-LM takes two thirds of four times the hidden size then, a multiple of 64 (training/arguments.py).
   constexpr int kPiece = 64;
   const int usual = swiglu && framework == "Megatron-LM" ? shape.hidden * 8 / 3 / kPiece * kPiece : 4 * shape.hidden;
@@ -81,6 +113,7 @@ RunShape megatron_shape(ForeignSettings& s, const std::string& framework) {
   }
   shape.mtp = s.number({"mtp-num-layers"}, "model", 0);
   shape.head_norms = s.flag({"qk-layernorm"}, "model", false);
+  megatron_window(s, shape);
   for (const char* name :
        {"run.name", "name", "tokenizer-type", "tokenizer-model", "tokenizer.model", "tokenizer.type"})
     shape.called += s.hint(name) + " ";
@@ -117,6 +150,7 @@ std::string megatron_precision(ForeignSettings& s, const std::string& framework)
   const RunFormat stated = format_of(s);
   // Both are asked for, so that both are named.
   const bool bf16 = s.flag({"bf16"}, "precision", false), fp16 = s.flag({"fp16"}, "precision", false);
+  if (framework == "Megatron-LM") refuse_both(s, "bf16", "fp16", "precision");
   const RunSetting* fp8 = s.find({"fp8-format", "fp8", "fp8-hybrid", "fp8-e4m3"}, "precision.linear");
   const RunSetting* fp4 = s.find({"fp4-format", "fp4"}, "precision.linear");
   const std::string word = fp8 ? run_setting_name(fp8->value) : "none",

@@ -61,7 +61,8 @@ bool alike(const RunShape& shape, const ModelConfig& model) {
          shape.tied == model.tied_embeddings && (shape.mtp == 0 || shape.mtp == model.mtp_depth) &&
          (!latent || (shape.q_rank == a.q_lora_rank && shape.kv_rank == a.kv_lora_rank && shape.nope == a.qk_nope_dim &&
                       shape.rope == a.qk_rope_dim && shape.v_dim == a.v_dim)) &&
-         model.state_layers.layers == 0 && a.window.layers == 0;
+         model.state_layers.layers == 0 && a.sinks == shape.sinks && a.window.layers == shape.window_layers &&
+         (shape.window_layers == 0 || a.window.tokens == shape.window_tokens);
 }
 
 std::string override_text(const RunShape& s) {
@@ -76,9 +77,12 @@ std::string override_text(const RunShape& s) {
         "v_dim: {} }}\n",
         s.heads, s.q_rank, s.kv_rank, s.nope, s.rope, s.v_dim);
   } else {
-    out += fmt::format("  attention {{ heads: {} kv_heads: {} head_dim: {} qkv_bias: {} }}\n", s.heads,
+    out += fmt::format("  attention {{ heads: {} kv_heads: {} head_dim: {} qkv_bias: {}{}", s.heads,
                        s.kv_heads > 0 ? s.kv_heads : s.heads, s.head_dim > 0 ? s.head_dim : s.hidden / s.heads,
-                       s.qkv_bias);
+                       s.qkv_bias, s.sinks ? " sinks: true" : "");
+    if (s.window_layers > 0)
+      out += fmt::format(" window {{ tokens: {} layers: {} }}", s.window_tokens, s.window_layers);
+    out += " }\n";
   }
   if (s.experts > 0) {
     const int width = s.expert_width > 0 ? s.expert_width : s.ffn_width;

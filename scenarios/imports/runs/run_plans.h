@@ -15,7 +15,8 @@ struct RunShape {
   int experts = 0, experts_per_token = 0, expert_width = 0, shared_width = 0, dense_layers = 0, mtp = 0;
   int groups = 1, groups_per_token = 1;
   int q_rank = 0, kv_rank = 0, nope = 0, rope = 0, v_dim = 0;
-  bool gated = true, tied = false, latent = false, qkv_bias = false, head_norms = false;
+  int window_tokens = 0, window_layers = 0;  ///< layers that attend to the last tokens only
+  bool gated = true, tied = false, latent = false, qkv_bias = false, head_norms = false, sinks = false;
   std::string called;  ///< names that may say whose shape it is: of the run, of its tokenizer
   bool stated() const { return layers > 0 && hidden > 0 && heads > 0; }
 };

@@ -238,9 +238,32 @@ void lay_over(pb::Message& under, const pb::Message& over) {
   under.MergeFrom(over);
 }
 
+namespace {
+
+/// Where everything stands that is stated below `message`, of which `path` is the place in its own file.
+void take_places(const pb::Message& message, const std::string& here, const std::string& path, const Places& places,
+                 Places& out) {
+  std::vector<const pb::FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  for (const auto* field : fields) {
+    const int count = field->is_repeated() ? message.GetReflection()->FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const std::string name = field->name() + (field->is_repeated() ? fmt::format("[{}]", i) : "");
+      out.set(here + name, places.find(path + name));
+      if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) continue;
+      const auto& nested = field->is_repeated() ? message.GetReflection()->GetRepeatedMessage(message, field, i)
+                                                : message.GetReflection()->GetMessage(message, field);
+      take_places(nested, here + name + ".", path + name + ".", places, out);
+    }
+  }
+}
+
+}  // namespace
+
 template <class Message>
 void lay_over(Entry<Message>& under, const Message& over, const Places& places, const std::string& path) {
   lay_over(static_cast<pb::Message&>(under.message), static_cast<const pb::Message&>(over));
+  take_places(over, "", path, places, under.places);
   for (const std::string& field : stated_fields(over)) {
     under.places.set(field, places.find(path + field));
     if (std::find(under.changed.begin(), under.changed.end(), field) == under.changed.end())

@@ -312,9 +312,12 @@ void record_places(const pb::Message& message, const pb::TextFormat::ParseInfoTr
   message.GetReflection()->ListFields(message, &fields);
   for (const auto* field : fields) {
     const int count = field->is_repeated() ? message.GetReflection()->FieldSize(message, field) : 1;
+    pb::TextFormat::ParseLocation last;
     for (int i = 0; i < count; ++i) {
       const int index = field->is_repeated() ? i : -1;
-      const auto where = tree.GetLocation(field, index);
+      auto where = tree.GetLocation(field, index);
+      if (where.line < 0 && i > 0) where = last;  // Protobuf records a list in brackets once, where it begins
+      last = where;
       const std::string path = prefix + field->name() + (field->is_repeated() ? fmt::format("[{}]", i) : "");
       places.set(path, {file, where.line + 1, where.column + 1});
       if (i == 0 && field->is_repeated()) places.set(prefix + field->name(), {file, where.line + 1, where.column + 1});

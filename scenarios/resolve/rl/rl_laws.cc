@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/resolve/laws/training_laws.h"
 #include "scenarios/resolve/rl/rl_draft.h"
+#include "workloads/schedules/schedule.h"
 #include "workloads/serving/pricing/replica_memory.h"
 
 namespace flopcast {
@@ -116,14 +118,17 @@ class RlLaws : private RlDraft {
     if (named) models.push_back(&loop.reference_model);
     if (row().teacher) models.push_back(&loop.teacher);
     if (loop.with_reward_model() && !loop.reward.model.name.empty()) models.push_back(&loop.reward.model);
-    for (const ModelConfig* model : models) {
-      if (model->attention.heads > 0 && model->attention.heads % pool.tensor != 0)
-        fault("frozen.tensor", fmt::format("{}", pool.tensor),
-              fmt::format("a divisor of the {} attention heads of {}", model->attention.heads, model->name));
-      if (model->layers > 0 && pool.pipeline > model->layers)
-        fault("frozen.pipeline", fmt::format("{}", pool.pipeline),
-              fmt::format("at most the {} layers of {}", model->layers, model->name));
-    }
+    for (const ModelConfig* model : models) cut_up(pool, *model, "frozen");
+  }
+
+  /// A model on GPUs of its own: the laws of any plan, for theirs.
+  void cut_up(const OwnGpus& pool, const ModelConfig& model, const std::string& path) {
+    ParallelPlan plan;
+    plan.tensor = pool.tensor;
+    plan.pipeline = pool.pipeline;
+    const PlanPaths paths{"rl." + path, "training.batch"};
+    check_plan(plan, model, paths, *context_.places, faults_);
+    check_stages(plan, pool.pipeline, model, paths, *context_.places, faults_);
   }
 
   void critic() {
@@ -155,29 +160,24 @@ class RlLaws : private RlDraft {
             fmt::format("nothing: the critic of {} has experts, whose plan only the "
                         "trainer's GPUs have",
                         model.name));
-    if (model.attention.heads > 0 && model.attention.heads % pool.tensor != 0)
-      fault("critic.tensor", fmt::format("{}", pool.tensor),
-            fmt::format("a divisor of the {} attention heads of {}", model.attention.heads, model.name));
-    if (model.layers > 0 && pool.pipeline > model.layers)
-      fault("critic.pipeline", fmt::format("{}", pool.pipeline),
-            fmt::format("at most the {} layers of {}", model.layers, model.name));
+    cut_up(pool, model, "critic");
   }
 
   /// A model beside the policy, cut up by the trainer's plan; without a name it is the policy, which others check.
   void fits_plan(const ModelConfig& model, const std::string& path) {
     if (model.name.empty() || !context_.training || context_.open) return;
-    const ParallelPlan& plan = out_->update.plan;
-    if (model.attention.heads > 0 && model.attention.heads % plan.tensor != 0)
-      fault(path, flopcast::quoted(model.name),
-            fmt::format("a model whose {} attention heads training.plan.tensor, {}, divides", model.attention.heads,
-                        plan.tensor));
-    if (model.layers > 0 && plan.pipeline * plan.chunks > model.layers)
-      fault(path, flopcast::quoted(model.name),
-            fmt::format("a model with at least the {} stages of training.plan; it has {} layers",
-                        plan.pipeline * plan.chunks, model.layers));
-    if (model.moe.experts > 0 && model.moe.experts % plan.expert != 0)
-      fault(path, flopcast::quoted(model.name),
-            fmt::format("a model whose {} experts training.plan.expert, {}, divides", model.moe.experts, plan.expert));
+    ParallelPlan plan = out_->update.plan;
+    plan.stage_layers.clear();  // of the policy
+    if (model.moe.experts == 0) plan.expert = plan.expert_tensor = 1;
+    const ScheduleRow* schedule = find_schedule(out_->update.schedule);
+    const PlanPaths paths{"training.plan", "training.batch"};
+    Diagnostics found;
+    check_plan(plan, model, paths, *context_.places, found);
+    check_stages(
+        plan, schedule ? stages_of(*schedule, plan.pipeline, plan.chunks) : std::int64_t{plan.pipeline} * plan.chunks,
+        model, paths, *context_.places, found);
+    for (const Diagnostic& d : found)
+      fault(path, fmt::format("{} under {} {}", flopcast::quoted(model.name), d.field, d.found), d.expected);
   }
 
   void order() {
@@ -233,6 +233,14 @@ class RlLaws : private RlDraft {
     if (context_.model && longest > context_.model->max_positions)
       fault("answer.most", fmt::format("{:g} tokens of prompt and answer", longest),
             fmt::format("at most the {} positions of {}", context_.model->max_positions, context_.model->name));
+    for (const auto& [path, model] : {std::pair("reference_model", &out_->loop.reference_model),
+                                      {"reward.model", &out_->loop.reward.model},
+                                      {"teacher", &out_->loop.teacher},
+                                      {"critic.model", &out_->loop.critic_model}}) {
+      if (model->name.empty() || longest <= model->max_positions) continue;
+      fault(path, fmt::format("{}, which has {} positions", flopcast::quoted(model->name), model->max_positions),
+            fmt::format("a model that reads the {:g} tokens of the longest prompt and answer", longest));
+    }
     if (row().trains && context_.training) {
       const BatchConfig& batch = out_->update.batch;
       const bool padded = out_->loop.packing == AnswerPacking::padded;
@@ -252,7 +260,8 @@ class RlLaws : private RlDraft {
   }
 
   void gpu_counts() {
-    if (!context_.cluster) return;
+    // Of a plan that is refused itself nobody knows how many GPUs it takes.
+    if (!context_.cluster || (out_->trains() && !context_.training)) return;
     const std::int64_t aside = out_->loop.aside_gpus(), all = context_.cluster->gpus() - aside,
                        trainer = out_->trainer_gpus(), engine = out_->engine_gpus();
     const bool apart = out_->separate();

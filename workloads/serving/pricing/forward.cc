@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "hwmodels/fabric/fabric_graph.h"
+#include "hwmodels/fabric/node_count.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/collectives/expert_collective.h"
 #include "workloads/collectives/nccl.h"
@@ -311,7 +312,7 @@ void ForwardModel::add_gathering(LayerTime& layer, double t) const {
 
 /// Engines take their own all-reduce or NCCL's, whichever is faster for the size.
 Seconds tensor_all_reduce_time(const ClusterSpec& cluster, const LinkCalibration& links, int ranks, Bytes bytes) {
-  const int nodes = (ranks + cluster.node.gpus - 1) / cluster.node.gpus;
+  const int nodes = nodes_for(ranks, cluster.node);
   const NcclGroup group = even_group(nodes, ranks / nodes, cluster.fabric.cross_leaf_latency);
   const Seconds nccl = choose_nccl(NcclOp::all_reduce, group, bytes, cluster, links).total();
   return nodes > 1 ? nccl : std::min(nccl, direct_all_reduce(group, bytes, cluster, links).total());

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "hwmodels/fabric/node_count.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/pricing/block_shapes.h"
@@ -427,7 +428,7 @@ std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::
     command.pool = pool.name;
     command.replicas = pool.replicas;
     command.gpus = pool.engine.plan.gpus();
-    command.nodes = (command.gpus + scenario.cluster.node.gpus - 1) / scenario.cluster.node.gpus;
+    command.nodes = nodes_for(command.gpus, scenario.cluster.node);
     while (command.gpus % command.nodes != 0) ++command.nodes;  // as many GPUs on each
     const Stated stated{scenario, pool.name};
     writer->write(pool, scenario.cluster.node.gpu, model, stated, command);

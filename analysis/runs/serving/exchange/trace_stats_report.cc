@@ -16,6 +16,12 @@ constexpr double kMinute = 60.0;
 /// Of a trace that is shorter the mean says all.
 bool has_minute(const ArrivalStats& arrivals) { return arrivals.duration() >= Seconds(kMinute); }
 
+/// Requests that all come at once have no rate, and neither has one alone.
+bool has_rate(const ArrivalStats& arrivals) { return arrivals.duration() > Seconds(0); }
+
+/// One gap has no variation that would say anything.
+bool has_gaps(const TraceStats& stats) { return has_rate(stats.arrivals) && stats.requests > 2; }
+
 double peak_rate(const ArrivalStats& arrivals) { return static_cast<double>(arrivals.peak_minute()) / kMinute; }
 
 std::string trace_span_text(Seconds time) {
@@ -39,11 +45,15 @@ std::string overview(const TraceStats& stats, const TextStyle& style) {
   table.row({"requests", format_integer(static_cast<double>(stats.requests)), ""});
   if (stats.has_times()) {
     table.row({"duration", trace_span_text(stats.arrivals.duration()), "first to last request"});
-    table.row({"rate", fmt::format("{:.3g} /s", stats.mean_rate().value()), "mean"});
+    if (has_rate(stats.arrivals))
+      table.row({"rate", fmt::format("{:.3g} /s", stats.mean_rate().value()), "mean"});
+    else
+      table.row({"rate", "none", stats.requests == 1 ? "of one request" : "all requests come at once"});
     if (has_minute(stats.arrivals))
       table.row({"", fmt::format("{:.3g} /s", peak_rate(stats.arrivals)), "in the busiest minute"});
-    table.row({"burstiness", fmt::format("{:.2f}", stats.arrivals.gap_cv()),
-               "coefficient of variation of the gaps (Poisson: 1)"});
+    if (has_gaps(stats))
+      table.row({"burstiness", fmt::format("{:.2f}", stats.arrivals.gap_cv()),
+                 "coefficient of variation of the gaps (Poisson: 1)"});
     if (stats.arrivals.minute_dispersion() > 0) {
       table.row({"", fmt::format("{:.2f}", stats.arrivals.minute_dispersion()),
                  "variance over mean of requests per minute (Poisson: 1)"});
@@ -101,9 +111,9 @@ void describe(const QuantileSketch& sketch, report::TraceLengths& out) {
 
 void describe(const TraceStats& stats, report::TraceArrivals& out) {
   out.set_duration_s(stats.arrivals.duration().value());
-  out.set_requests_per_s(stats.mean_rate().value());
+  if (has_rate(stats.arrivals)) out.set_requests_per_s(stats.mean_rate().value());
   if (has_minute(stats.arrivals)) out.set_peak_minute_requests_per_s(peak_rate(stats.arrivals));
-  out.set_gap_cv(stats.arrivals.gap_cv());
+  if (has_gaps(stats)) out.set_gap_cv(stats.arrivals.gap_cv());
   out.set_minute_dispersion(stats.arrivals.minute_dispersion());
 }
 

@@ -63,7 +63,7 @@ class AxisExpansion {
       points(out);
     else
       for (std::string& value : texts()) out.values.push_back(value_of(std::move(value)));
-    if (faulty()) return {};
+    if (faulty() || out_of_bounds_) return {};
     if (out.values.empty()) {
       fault("", "no value at all", "at least one: an axis without values leaves nothing to run");
       return {};
@@ -183,6 +183,10 @@ class AxisExpansion {
     if (r.has_step() && r.step() <= 0) fault("range.step", fmt::format("{}", r.step()), "a step above 0");
     if (r.has_factor() && r.factor() <= 1) fault("range.factor", fmt::format("{}", r.factor()), "a factor above 1");
     if (faulty()) return {};
+    if (r.has_count() && r.count() < 2) {
+      out_of_bounds_ = true;
+      return {};
+    }
     double steps = r.count() - 1;
     if (r.has_step()) steps = (to - from) / r.step();
     if (r.has_factor()) steps = std::log(to / from) / std::log(r.factor());
@@ -244,6 +248,7 @@ class AxisExpansion {
   const AxisContext& context_;
   Diagnostics& faults_;
   std::size_t before_;
+  bool out_of_bounds_ = false;  // a number that the bounds of its field have refused: nothing can be made of it
 };
 
 }  // namespace

@@ -15,10 +15,13 @@
 namespace flopcast {
 
 void check_once(const SweepAxis& axis, const AxisPlace& at, const Places& places, Diagnostics& faults) {
+  // Neither may tables show two candidates that nothing tells apart.
   std::set<std::pair<std::string, std::vector<std::string>>> seen;
+  std::set<std::string> names;
   for (std::size_t i = 0; i < axis.values.size(); ++i) {
     const AxisValue& value = axis.values[i];
-    if (seen.insert({value.scenario, value.sets}).second) continue;
+    const bool named_once = names.insert(value.cells.front()).second;
+    if (seen.insert({value.scenario, value.sets}).second && named_once) continue;
     const std::string field = at.axis->value_size() > 0   ? fmt::format("{}.value[{}]", at.path, i)
                               : at.axis->point_size() > 0 ? fmt::format("{}.point[{}]", at.path, i)
                                                           : at.path;

@@ -195,6 +195,11 @@ class JudgementReader {
     const auto figure = expression(stated->figure, place);
     if (!figure) return;
     if (figure->is_condition()) return add(place, quoted(text), "a figure, not a condition");
+    const auto same = std::find_if(out_.goals.begin(), out_.goals.end(),
+                                   [&](const SweepGoal& goal) { return goal.expression.text() == figure->text(); });
+    if (same != out_.goals.end())
+      return add(place, fmt::format("{} beside {}", flopcast::quoted(text), flopcast::quoted(same->text)),
+                 "each figure as one goal");
     keep_names(*figure);
     out_.goals.push_back({*figure, stated->smallest, text});
   }

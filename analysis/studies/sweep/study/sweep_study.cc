@@ -88,7 +88,8 @@ class StudyReader {
     throw InputError(faults_);
   }
 
-  /// Of a study that is faulty otherwise; names are judged where the base scenario can be read and every axis is there.
+  /// Of a study that is faulty otherwise; names are judged where the base scenario can be read and every axis is there,
+  /// and everything else too where no other scenario stands beside it.
   void look_at_conditions() {
     std::vector<Metric> metrics;
     try {
@@ -96,7 +97,9 @@ class StudyReader {
         metrics = metrics_expected_of(resolve(out_.scenario, environment_, out_.sets));
     } catch (const InputError&) {  // said already, or made whole by an axis
     }
-    check_conditions(in_, out_, metrics, places_, faults_);
+    if (metrics.empty() || out_.bases.size() > 1) return check_conditions(in_, out_, metrics, places_, faults_);
+    SweepStudy judged = out_;
+    read_judgement({in_, places_, places_of_axes_, environment_}, faults_, judged);
   }
 
   /// Names of libraries, each read once.
@@ -193,7 +196,14 @@ class StudyReader {
     for (const std::string& name : bases) read_base(name);
     const auto first = out_.bases.find(out_.scenario);
     if (first == out_.bases.end()) return;
-    for (const std::string& set : out_.sets) set_field(set, *first->second.message, base_places_, faults_);
+    proto::Scenario& message = *first->second.message;
+    for (std::size_t i = 0; i < out_.sets.size(); ++i) {
+      // The study's own settings stand in its file; those of the command line say so themselves.
+      const bool own = i < static_cast<std::size_t>(in_.set_size());
+      Diagnostics again;
+      if (own) check_value({{}, "", {out_.sets[i]}}, message, fmt::format("set[{}]", i));
+      set_field(out_.sets[i], message, base_places_, own ? again : faults_);
+    }
     // What the study sets is in force for conditions on every base.
     for (auto& [name, scenario] : out_.bases) {
       if (name == out_.scenario) continue;

@@ -1,4 +1,4 @@
-#include "scenarios/resolve/training_laws.h"
+#include "scenarios/resolve/laws/training_laws.h"
 
 #include <algorithm>
 #include <numeric>
