@@ -158,7 +158,8 @@ class Pricing {
     time.nvlink_bytes = through;
     if (group_.nodes > 1) {
       time.fixed +=
-          net_hops * between({links_.network_ring_ll_us, links_.network_ring_ll128_us, links_.network_ring_us});
+          net_hops * between({links_.network_ring_ll_us, links_.network_ring_ll128_us, links_.network_ring_us}) +
+          turns * std::min(group_.crossings - (once ? 1 : 0), group_.nodes - 1) * group_.site_hop;
       time.nvlink_bytes = through * ((local_ - 1) / local_);
       time.nic_bytes = through / local_;
       time.nic = nic_time(through);
@@ -183,7 +184,8 @@ class Pricing {
     time.nvlink = through / nvlink_rate();
     if (group_.nodes > 1) {
       time.fixed += 2.0 * doublings(group_.nodes) *
-                    between({links_.network_tree_ll_us, links_.network_tree_ll128_us, links_.network_tree_us});
+                        between({links_.network_tree_ll_us, links_.network_tree_ll128_us, links_.network_tree_us}) +
+                    up_and_down_sites();
       time.nic_bytes = between_nodes() / local_;
       time.nic = nic_time(between_nodes());
     }
@@ -202,7 +204,7 @@ class Pricing {
 
   NcclTime in_switch_tree() const {
     NcclTime time = in_switch();
-    time.fixed += 2.0 * doublings(group_.nodes) * longer(us(links_.network_in_switch_us));
+    time.fixed += 2.0 * doublings(group_.nodes) * longer(us(links_.network_in_switch_us)) + up_and_down_sites();
     time.nic_bytes = between_nodes() / local_;
     time.nic = nic_time(between_nodes());
     return time;
@@ -212,7 +214,7 @@ class Pricing {
     NcclTime time;
     time.nic_bytes = bytes_ * ((ranks_ - 1) / ranks_);
     time.fixed = start(0) + doublings(group_.nodes) * longer(us(links_.network_pat_us), kPatLatencyShare) +
-                 ranks_ * us(links_.network_pat_rank_us) + own_share();
+                 doublings(group_.sites) * group_.site_hop + ranks_ * us(links_.network_pat_rank_us) + own_share();
     time.nic = nic_time(time.nic_bytes) / links_.network_pat_share.value;
     return time;
   }
@@ -257,8 +259,11 @@ class Pricing {
     return time;
   }
   Seconds first_hop() const {
-    return between({links_.network_ring_ll_us, links_.network_ring_ll128_us, links_.network_ring_us});
+    return between({links_.network_ring_ll_us, links_.network_ring_ll128_us, links_.network_ring_us}) +
+           std::min(1, group_.crossings) * group_.site_hop;
   }
+  /// Trees are built over nodes in their order: only their topmost levels leave a site.
+  Seconds up_and_down_sites() const { return 2.0 * doublings(group_.sites) * group_.site_hop; }
 
   NcclTime direct(double buffers, const Fitted& launch_us) const {
     NcclTime time;
@@ -322,7 +327,12 @@ std::string_view name(NcclProtocol protocol) {
 }
 
 NcclGroup even_group(int nodes, int ranks_per_node, Seconds hop) {
-  return {nodes * ranks_per_node, nodes, ranks_per_node, hop};
+  NcclGroup group;
+  group.ranks = nodes * ranks_per_node;
+  group.nodes = nodes;
+  group.ranks_per_node = ranks_per_node;
+  group.hop = hop;
+  return group;
 }
 
 NcclTime nccl_time(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const NcclGroup& group, Bytes bytes,

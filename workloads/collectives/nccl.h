@@ -65,7 +65,10 @@ struct NcclGroup {
   int ranks = 1;
   int nodes = 1;
   int ranks_per_node = 1;  ///< of the node that has the fewest: as many rings and trees run side by side
-  Seconds hop;             ///< the fabric's latency between nodes; no network step is shorter
+  Seconds hop;             ///< the fabric's latency between nodes of a site; no network step is shorter
+  int sites = 1;
+  int crossings = 0;  ///< of a ring's hops between nodes, those from one site to another
+  Seconds site_hop;   ///< what such a hop takes longer
 };
 /// Equal shares of `nodes` nodes.
 NcclGroup even_group(int nodes, int ranks_per_node, Seconds hop = {});

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cassert>
 #include <map>
+#include <set>
 
 #include "hwmodels/fabric/fabric_graph.h"
 #include "workloads/collectives/algorithms/port_load.h"
@@ -96,9 +97,15 @@ NcclGroup group_of(const Topology& topology, std::span<const RankId> ranks) {
   group.ranks = static_cast<int>(ranks.size());
   group.nodes = layout.nodes();
   group.ranks_per_node = group.ranks;
-  for (std::size_t i = 0; i < ranks.size(); ++i) {
-    group.ranks_per_node = std::min(group.ranks_per_node, layout.local(i));
-    if (group.nodes > 1) group.hop = std::max(group.hop, topology.latency(ranks[i], layout.across(i, +1)));
+  for (std::size_t i = 0; i < ranks.size(); ++i) group.ranks_per_node = std::min(group.ranks_per_node, layout.local(i));
+  if (group.nodes > 1) {
+    const RingHops hops = ring_hops(topology, layout, ranks);
+    group.hop = hops.longest;
+    group.crossings = hops.crossings;
+    group.site_hop = hops.further;
+    std::set<int> sites;
+    for (const RankId rank : ranks) sites.insert(topology.site(rank));
+    group.sites = static_cast<int>(sites.size());
   }
   return group;
 }

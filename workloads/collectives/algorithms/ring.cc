@@ -1,6 +1,7 @@
 #include "workloads/collectives/algorithms/ring.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "workloads/collectives/algorithms/rows.h"
 
@@ -20,20 +21,36 @@ PortLoad ring_load(const Topology& topology, const GroupLayout& layout, std::spa
   return load;
 }
 
+RingHops ring_hops(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks) {
+  RingHops hops;
+  double crossings = 0;
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    const RankId next = layout.across(i, +1);
+    Seconds hop = topology.latency(ranks[i], next);
+    if (!topology.same_site(ranks[i], next)) {
+      crossings += 1.0 / layout.local(i);
+      hops.further = topology.cluster().fabric.site_latency;
+      hop -= hops.further;
+    }
+    hops.longest = std::max(hops.longest, hop);
+  }
+  hops.crossings = static_cast<int>(std::ceil(crossings - 1e-9));
+  return hops;
+}
+
 Seconds ring_latency(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks, int turns,
                      const LinkCalibration* links) {
   const int steps = static_cast<int>(ranks.size()) - 1;
   const int between_nodes = layout.nodes() > 1 ? std::min(layout.nodes(), steps) : 0;
-  Seconds longest_hop;  // nodes wait for each other: the slowest crossing sets the pace of its ring
-  if (between_nodes > 0)
-    for (std::size_t i = 0; i < ranks.size(); ++i)
-      longest_hop = std::max(longest_hop, topology.latency(ranks[i], layout.across(i, +1)));
+  RingHops hops;
+  if (between_nodes > 0) hops = ring_hops(topology, layout, ranks);
+  const Seconds between = hops.longest * between_nodes + hops.further * std::min(hops.crossings, between_nodes);
   if (links == nullptr) {
     const Seconds within = topology.cluster().node.nvlink_latency * (steps - between_nodes);
-    return (within + longest_hop * between_nodes) * turns;
+    return (within + between) * turns;
   }
   const Seconds step(links->ring_step_us.value * 1e-6);
-  return Seconds(links->ring_launch_us.value * 1e-6) + (step * steps + longest_hop * between_nodes) * turns;
+  return Seconds(links->ring_launch_us.value * 1e-6) + (step * steps + between) * turns;
 }
 
 CollectivePhase ring_phase(Topology& topology, const CollectiveRequest& request, Bytes bytes_through, int turns) {

@@ -14,6 +14,14 @@ namespace flopcast {
 PortLoad ring_load(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks,
                    std::size_t position, Bytes bytes);
 
+/// The hops of a ring from node to node. Rings run side by side, so a node is crossed by each of its ranks.
+struct RingHops {
+  Seconds longest;    ///< of those within a site; nodes wait for each other, so that it sets the pace
+  int crossings = 0;  ///< from one site to another, once around
+  Seconds further;    ///< what such a one takes longer
+};
+RingHops ring_hops(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks);
+
 /// Fixed time of `turns` trips of n-1 steps around the ring. Of its n hops, one per node leaves the node.
 Seconds ring_latency(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks, int turns,
                      const LinkCalibration* links);
