@@ -43,6 +43,14 @@ ResilienceConfig resilience_of(const proto::Resilience& r, const ClusterSpec& cl
   return out;
 }
 
+bool states_interruptions(const proto::Resilience& resilience) {
+  proto::Resilience interruptions = resilience;
+  interruptions.clear_source();
+  interruptions.clear_replays();
+  interruptions.clear_seed();
+  return interruptions.ByteSizeLong() > 0;
+}
+
 bool resilience_default_idle(const proto::Resilience& r, const std::string& setting) {
   const auto is = [&](const char* field) { return setting.starts_with(std::string("resilience.") + field + " ="); };
   if (r.has_checkpoint_size() && (is("checkpoint_write") || is("checkpoint_read"))) return true;

@@ -17,6 +17,9 @@ ResilienceConfig resilience_of(const proto::Resilience& r, const ClusterSpec& cl
 /// Whether a default, "resilience.repair = ...", is one that a statement elsewhere puts out of force.
 bool resilience_default_idle(const proto::Resilience& r, const std::string& setting);
 
+/// Whether anything is said of how the job is interrupted, not only of how that is replayed.
+bool states_interruptions(const proto::Resilience& resilience);
+
 /// Times of checkpoints are stated, or their size and the storage's rate.
 void check_checkpoint_fields(const proto::Resilience& r, const Places& places, Diagnostics& faults);
 

@@ -252,7 +252,7 @@ class Resolver : private ResolveState {
     check_checkpoint_fields(in_.resilience(), places_, faults_);
     if (!cluster_known_ || !sound("resilience")) return;
     out_.resilience = resilience_of(in_.resilience(), out_.cluster);
-    out_.resilience.stated = in_.has_resilience();
+    out_.resilience.stated = states_interruptions(in_.resilience());
   }
 
   void check_resilience() {

@@ -108,6 +108,16 @@ TEST_CASE("no checkpoints: a failure loses everything", "[analysis][goodput]") {
   CHECK(elapsed.deviations_from(2 * (std::exp(1.0) - 1)) < 4.5);
 }
 
+TEST_CASE("checkpoints that come later than the end are none", "[analysis][goodput]") {
+  const ResilienceConfig none = habits(0.5 / kGpus, Seconds(0), Seconds(0));
+  ResilienceConfig late = none;
+  late.checkpoint_interval = hours(30);
+  late.checkpoint_write = 600_s;
+  const LifeSpan span = LifeSpan::of_work(hours(2));
+  CHECK(closed_form(span, kGpus, late).elapsed() == closed_form(span, kGpus, none).elapsed());
+  CHECK(replay_once(span, kGpus, late, 1, 3).elapsed() == replay_once(span, kGpus, none, 1, 3).elapsed());
+}
+
 TEST_CASE("the parts of every replay sum to the time that passed", "[analysis][goodput]") {
   ResilienceConfig r = habits(1e-4, 1800_s, 600_s);
   r.hot_spares = 3;

@@ -196,6 +196,21 @@ TEST_CASE("what crosses sites shares their thin links") {
         Approx(time_of(nodes_of_8(8), "ring_all_reduce", 64_MiB, 64).value()));
 }
 
+TEST_CASE("the way between sites is paid as often as a collective takes it") {
+  ClusterSpec c = nodes_of_8(8);
+  c.fabric.sites = 2;
+  c.fabric.site_bandwidth = 100000_GBps;
+  const auto longer = [&](const char* collective, int ranks) {
+    ClusterSpec far = c;
+    far.fabric.site_latency = 5_ms;
+    return (time_of(far, collective, 64_MiB, ranks) - time_of(c, collective, 64_MiB, ranks)).value();
+  };
+  // There and back, once for each time around.
+  CHECK(longer("ring_all_gather", 64) == Approx(2 * 5e-3).epsilon(1e-6));
+  CHECK(longer("ring_all_reduce", 64) == Approx(2 * 2 * 5e-3).epsilon(1e-6));
+  CHECK(longer("ring_all_reduce", 32) == Approx(0).margin(1e-9));
+}
+
 TEST_CASE("a slow NIC holds up its ring") {
   ClusterSpec c = nodes_of_8(4);
   c.slow_parts = {{SlowPart::Kind::nic, 5, 0.1}};

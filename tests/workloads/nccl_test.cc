@@ -3,8 +3,10 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "hwmodels/fabric/fabric_graph.h"
+#include "hwmodels/fabric/topology.h"
 #include "scenarios/read/calibrations/calibration_file.h"
 #include "scenarios/read/libraries/libraries.h"
 #include "sim/replay.h"
@@ -329,6 +331,32 @@ TEST_CASE("a node that states half the efficiency of those that were measured ta
   };
   CHECK(time(half).nvlink.value() == Approx(2 * time(whole).nvlink.value()));
   CHECK(time(half).nic.value() == Approx(2 * time(whole).nic.value()));
+}
+
+TEST_CASE("trees leave a site at their topmost levels alone, rings as often as they cross") {
+  ClusterSpec cluster = cluster_of("hgx-h100", 8);
+  cluster.fabric.sites = 2;
+  cluster.fabric.site_bandwidth = 100_GBps;
+  cluster.fabric.site_latency = 5_ms;
+  Topology topology(cluster);
+  std::vector<RankId> ranks;
+  for (int i = 0; i < cluster.gpus(); ++i) ranks.push_back(RankId::at(static_cast<std::size_t>(i)));
+  const NcclGroup far = group_of(topology, ranks);
+  CHECK(far.sites == 2);
+  CHECK(far.crossings == 2);
+  NcclGroup near = far;
+  near.site_hop = Seconds(0);
+  const auto longer = [&](NcclOp op, NcclAlgorithm algorithm) {
+    const auto fixed = [&](const NcclGroup& group) {
+      return nccl_time(op, algorithm, NcclProtocol::simple, group, 1_GB, cluster, links()).fixed.value();
+    };
+    return fixed(far) - fixed(near);
+  };
+  CHECK(longer(NcclOp::all_reduce, NcclAlgorithm::tree) == Approx(2 * 5e-3));
+  CHECK(longer(NcclOp::all_reduce, NcclAlgorithm::ring) == Approx(4 * 5e-3));
+  CHECK(longer(NcclOp::all_gather, NcclAlgorithm::ring) == Approx(2 * 5e-3));
+  CHECK(longer(NcclOp::broadcast, NcclAlgorithm::ring) == Approx(5e-3));
+  CHECK(far.hop < 1_ms);
 }
 
 TEST_CASE("twice the link rates halve what is not fixed") {

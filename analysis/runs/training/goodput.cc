@@ -30,7 +30,7 @@ RandomStream stream(std::uint64_t seed, Purpose purpose, int replay) {
 /// What the configuration says, in the terms of the model.
 struct LifeModel {
   double failures_per_second = 0;
-  Seconds interval, write;        // no checkpoints: all work in one interval
+  Seconds interval, write;        // no checkpoints before the end: all work in one interval
   Seconds restart, swap_restart;  // after a failure that leaves every node in place, that takes one away
   double hardware_share = 0;
   std::optional<int> spares;
@@ -49,7 +49,7 @@ struct LifeModel {
         repair(r.repair),
         planned_per_second(r.planned_interruptions_per_day / 86400.0),
         pause(r.planned_pause + r.checkpoint_read) {
-    if (interval > Seconds(0)) return;
+    if (interval > Seconds(0) && interval <= span) return;
     interval = span;
     write = Seconds(0);
   }
