@@ -243,13 +243,8 @@ const SyncCost& RlMachine::sync() {
   if (rl().rollout_cluster) {
     // Both clusters hang on one fabric; the slower NIC counts.
     request.first_engine_gpu = trainer_nodes * all.node.gpus;
-<<<<<<< HEAD
     request.engine_port = engine.node.nics_of_gpu();
-    all.nodes = trainer_nodes + nodes_for(rl().engine_gpus(), all);
-=======
-    request.engine_port = engine.node.nics_per_gpu * engine.node.nic_bandwidth;
     all.nodes = trainer_nodes + nodes_for(rl().engine_gpus(), all.node);
->>>>>>> mend13s
     all.slow_parts.clear();
   } else {
     request.first_engine_gpu = rl().separate() ? rl().trainer_gpus() : 0;

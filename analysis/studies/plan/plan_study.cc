@@ -14,7 +14,7 @@
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/figure_names.h"
 #include "analysis/studies/plan/plan_conditions.h"
-#include "scenarios/resolve/training_laws.h"
+#include "scenarios/resolve/laws/training_laws.h"
 #include "sim/base/diagnostic.h"
 #include "sim/jobs/packed.h"
 
