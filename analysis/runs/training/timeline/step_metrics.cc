@@ -159,7 +159,9 @@ RankMetrics StepMetricsSink::reduce_rank(std::size_t rank, std::size_t first_pas
     cursor = end;
   }
   charge_gap(cursor, step_time, 1.0, false);
-  metrics.exposed_communication = std::max(metrics.parts.passes() - pass_compute, Seconds(0));
+  constexpr double kRounding = 1e-12;
+  const Seconds exposed = metrics.parts.passes() - pass_compute;
+  if (exposed > kRounding * metrics.parts.passes()) metrics.exposed_communication = exposed;
   metrics.compute_busy = compute_busy_[rank];
   metrics.communication_busy = communication_busy_[rank];
   return metrics;
