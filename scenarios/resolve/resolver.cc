@@ -106,11 +106,51 @@ class Resolver : private ResolveState {
     });
   }
 
+  /// The benchmark whose client the only stream has: it starts the engine, too.
+  std::optional<BenchmarkRun> benchmark() const {
+    const proto::Traffic& traffic = in_.serving().traffic();
+    if (traffic.stream_size() != 1 || !traffic.stream(0).has_client() || !sound("serving.traffic")) return {};
+    const proto::TrafficClass& stream = traffic.stream(0);
+    BenchmarkRun run;
+    run.client = stream.client();
+    run.users = stream.has_users() ? stream.users() : stream.max_concurrency();
+    run.prompt = stream.input().mean();
+    run.model = in_.model();
+    if (in_.has_model() && sound("model")) {
+      const std::string files = load_entry<proto::Model>(libraries_, in_.model()).message.published_weights();
+      run.weights = files.starts_with("fp8") ? "fp8" : files == "nvfp4" ? "fp4" : "bf16";
+    }
+    const proto::Cluster& cluster = in_.cluster();
+    if (cluster.node_override().has_gpu())
+      run.gpu = cluster.node_override().gpu();
+    else if (cluster.has_node() && sound("cluster"))
+      run.gpu = load_entry<proto::Node>(libraries_, cluster.node()).message.gpu();
+    return run;
+  }
+
+  /// An engine reckons its share of memory, or is told it.
+  void check_memory_rule(const proto::Replicas& replicas, const std::string& path) {
+    if (!replicas.has_memory_share() || !replicas.has_memory_rule() || replicas.memory_rule() == "stated") return;
+    add(path + ".memory_rule", quoted(replicas.memory_rule()), "nothing beside memory_share, which holds instead");
+  }
+
   /// What engines do by default, laid under what is stated of their replicas.
   void engines() {
+    std::optional<BenchmarkRun> run;
+    EngineLoad load;
+    try {
+      run = benchmark();
+      load.latent = in_.has_model() && sound("model") &&
+                    load_entry<proto::Model>(libraries_, in_.model()).message.attention().type() == "latent";
+    } catch (const InputError&) {
+      // What is wrong with the model or the node is said where they are taken in.
+    }
     const auto engine = [&](bool there, auto replicas, const std::string& path) {
-      if (!there || !sound(path + ".engine") || !replicas()->has_engine()) return;
-      gather([&] { lay_over_engine(*replicas(), path, libraries_, places_, habits_used_, faults_); });
+      if (!there) return;
+      check_memory_rule(*replicas(), path);
+      if (!sound(path + ".engine") || !replicas()->has_engine()) return;
+      load.benchmark = run && path == "serving.replicas" ? &*run : nullptr;
+      gather([&] { lay_over_engine(*replicas(), path, load, libraries_, places_, habits_used_, faults_); });
     };
     const proto::Serving& serving = in_.serving();
     engine(

@@ -221,6 +221,27 @@ TEST_CASE("a service whose requests come at a rate still tells fast chips from s
   CHECK_THAT(f.assumptions.back(), ContainsSubstring("asked in turn"));
 }
 
+TEST_CASE("users who wait for long prompts count among those who ask in turn", "[policy][serving]") {
+  static const RuleBook book = load_rule_book(libraries(), {});
+  const auto users = [&](const std::string& output) {
+    const std::vector<std::string> sets = {"serving.traffic.requests=100", "serving.traffic.stream[0].input.mean=8000",
+                                           "serving.traffic.stream[0].requests_per_second=2",
+                                           "serving.traffic.stream[0].output.mean=" + output};
+    FrontierQuestion question;
+    question.rules = {&book.at("R2022_10")};
+    CompareOptions options;
+    options.workers = 2;
+    const Frontier f =
+        frontier(testing::resolved("llama_3_1_70b_serving_8_h100", sets), load_chip(libraries(), "h100-sxm"), question,
+                 book, ChipCosts::load(libraries()), {}, options);
+    const std::string& said = f.assumptions.back();
+    return std::stoi(said.substr(said.find("in turn by ") + 11));
+  };
+  // Two requests a second with a second of prompt each: answers of two tokens keep a tenth of a user waiting.
+  CHECK(users("2") >= 2);
+  CHECK(users("300") > users("2") + 5);
+}
+
 TEST_CASE("a rule that names a chip does not name what is made in its place", "[policy]") {
   const Frontier f = walked("L2022_08", "hgx-h100");
   REQUIRE(f.fastest);

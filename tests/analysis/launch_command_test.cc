@@ -84,6 +84,11 @@ TEST_CASE("replicas over several nodes are told their place on each of them", "[
                "engine: \"vllm-0.12\" tensor: 8 pipeline: 2");
   CHECK_THAT(to_text(commands(deep)), ContainsSubstring("--distributed-executor-backend ray") &&
                                           ContainsSubstring("ray start --head --port=6379"));
+  // One group is Ray's affair; groups that are wider than a node are placed by it.
+  CHECK_THAT(to_text(commands(deep)), !ContainsSubstring("--data-parallel-backend"));
+  const std::string groups = replaced(wide, "attention_data: 32", "tensor: 16 attention_data: 2");
+  CHECK_THAT(to_text(commands(groups)), ContainsSubstring("--data-parallel-backend ray") &&
+                                            ContainsSubstring("export VLLM_RAY_DP_PACK_STRATEGY=span; if ["));
   // 20 GPUs are five on each of four nodes: three nodes would have a remainder.
   const LaunchCommand uneven =
       commands(replaced(replaced(deep, "nodes: 2", "nodes: 4"), "tensor: 8 pipeline: 2", "tensor: 4 pipeline: 5"))

@@ -1,8 +1,10 @@
 // Does a named engine bring its habits along, may one of them be overridden, and is what it cannot do refused?
 #include <algorithm>
 
+#include "scenarios/read/libraries/library_entries.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
 #include "tests/scenarios/fixture.h"
+#include "workloads/serving/traffic/clients.h"
 
 namespace flopcast::test {
 namespace {
@@ -42,6 +44,13 @@ TEST_CASE("a cache in FP8 comes with NVIDIA's checkpoints, unless another is sta
   CHECK(cache("trtllm-1.0", "scaling: \"per_tensor\" kv_cache: \"bf16\"") == Precision::bf16);
   CHECK(cache("trtllm-1.0", "scaling: \"blocks\"") == Precision::bf16);
   CHECK(cache("vllm-0.12", "scaling: \"per_tensor\"") == Precision::bf16);
+  const auto fp4 = [](const std::string& model) {
+    const std::string node = replaced(replaced(kNamed, "hgx-h200", "hgx-b200"), "tensor: 4", "tensor: 8");
+    const std::string text = replaced(replaced(node, "llama-3.1-70b", model), "vllm-0.12", "trtllm-1.0");
+    return engine(load_text(replaced(text, "weights: \"fp8\"", "weights: \"fp4\""))).precision.kv;
+  };
+  CHECK(fp4("llama-3.1-70b") == Precision::fp8);
+  CHECK(fp4("deepseek-r1") == Precision::bf16);
   const Scenario named =
       load_text(replaced(kNamed, "engine: \"vllm-0.12\"", "scaling: \"per_tensor\" engine: \"trtllm-1.0\""));
   CHECK(std::ranges::count(
@@ -58,6 +67,58 @@ TEST_CASE("attention of DeepSeek's checkpoints in NVFP4 stays in BF16", "[scenar
   CHECK(attends("deepseek-r1", "weights: \"fp4\"") == true);
   CHECK(attends("deepseek-r1", "weights: \"fp8\"") == false);
   CHECK(attends("llama-3.1-70b", "weights: \"fp4\"") == false);
+}
+
+const std::string kAsked = R"(cluster { node: "hgx-h200" nodes: 1 fabric: "single-switch" }
+model: "llama-3.1-70b"
+serving {
+  traffic { stream { users: 40 client: "inferencex" input { mean: 500 } output { mean: 100 } } }
+  replicas { tensor: 4 weights: "fp8" engine: "trtllm-1.1" }
+}
+)";
+
+TEST_CASE("a benchmark's client brings what the benchmark starts the engine with", "[scenarios][serving]") {
+  const auto budget = [](const std::string& text) { return engine(load_text(text)).scheduler.token_budget; };
+  const Scenario asked = load_text(kAsked);
+  CHECK(engine(asked).scheduler.token_budget == 16384);
+  CHECK(engine(asked).precision.kv == Precision::fp8);
+  CHECK(std::ranges::count(asked.defaults_used,
+                           "serving.replicas.token_budget = 16384 (as inferencex starts trtllm-1.1)") == 1);
+  // What is stated holds; what the benchmark does not run is the engine's own.
+  CHECK(budget(replaced(kAsked, "engine:", "token_budget: 4096 engine:")) == 4096);
+  CHECK(budget(replaced(kAsked, "weights: \"fp8\"", "weights: \"bf16\"")) == 8192);
+  CHECK(budget(replaced(kAsked, "llama-3.1-70b", "llama-3.1-8b")) == 8192);
+  CHECK(budget(replaced(kAsked, "client: \"inferencex\" ", "")) == 8192);
+  // 500 tokens of a prompt, a token for each of 40 users, 1,500 more, up to a multiple of 32.
+  const Scenario own = load_text(replaced(kAsked, "inferencex", "aiconfigurator"));
+  CHECK(engine(own).scheduler.token_budget == 2048);
+  CHECK(engine(own).scheduler.max_batch == 40);
+  CHECK(own.serving->traffic.requests == 800);
+  // Experts over all GPUs, as the script has it whatever is stated of fewer things.
+  const std::string experts = replaced(replaced(kAsked, "llama-3.1-70b", "minimax-m2.5"), "trtllm-1.1", "vllm-0.18");
+  CHECK(engine(load_text(experts)).plan.expert == 4);
+  CHECK(engine(load_text(replaced(experts, "tensor: 4", "tensor: 4 expert: 1"))).plan.expert == 1);
+}
+
+TEST_CASE("benchmarks that profiles know are clients, and only one prompt leaves kernels cold",
+          "[scenarios][serving]") {
+  for (const std::string& name : libraries().names(LibraryKind::engines))
+    for (const auto& start : load_entry<proto::EngineProfile>(libraries(), name).message.started())
+      CHECK(find_policy(benchmark_clients(), start.client()) != nullptr);
+  const std::string cold = replaced(replaced(kAsked, "llama-3.1-70b", "deepseek-r1"), "tensor: 4", "tensor: 8");
+  CHECK(cold_prompts(engine(load_text(cold))) > Seconds(0.1));
+  CHECK(cold_prompts(engine(load_text(kAsked))) > Seconds(0.1));
+  CHECK(cold_prompts(engine(load_text(replaced(kAsked, "weights:", "scaling: \"per_tensor\" weights:")))) ==
+        Seconds(0));
+  CHECK(cold_prompts(engine(load_text(replaced(cold, "inferencex", "aiconfigurator")))) == Seconds(0));
+  CHECK(cold_prompts(engine(load_text(replaced(cold, "trtllm-1.1", "vllm-0.18")))) == Seconds(0));
+}
+
+TEST_CASE("a share of memory is stated or reckoned, not both", "[scenarios][serving]") {
+  CHECK_THAT(
+      faults_of(replaced(kNamed, "engine:", "memory_share: 0.8 memory_rule: \"by_ranks\" engine:")),
+      ContainsSubstring("serving.replicas.memory_rule: found \"by_ranks\", expected nothing beside memory_share"));
+  CHECK(faults_of(replaced(kNamed, "engine: \"vllm-0.12\"", "memory_share: 0.8 engine: \"sglang-0.5.9\"")).empty());
 }
 
 TEST_CASE("an engine nobody knows, and what a version did not have", "[scenarios][serving]") {

@@ -293,6 +293,11 @@ void note_clients(ServingReport& report) {
     const ClientRow* row = find_policy(benchmark_clients(), client.substr(client.rfind(' ') + 1));
     std::string text = fmt::format("client of {} ({})", client, row->title);
     text += fmt::format("; its warm-up ({}) is not replayed", row->warm_up);
+    const EngineConfig& engine = report.serving().pools.front().engine;
+    if (const Seconds cold = cold_prompts(engine); cold > Seconds(0))
+      text += fmt::format(
+          ", and leaves {} to compile kernels of other lengths for {} while the first users wait (host.cold_prompts)",
+          engine.name, format_time(cold));
     report.notes.push_back(std::move(text));
   }
 }

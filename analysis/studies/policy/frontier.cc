@@ -101,7 +101,8 @@ void fill_results(Frontier& out, const std::vector<QuickStep>& steps, const std:
 }
 
 /// Where requests come whatever becomes of the earlier ones, a faster chip gives no more tokens, it only idles more: of
-/// such traffic as many users ask in turn as there are answers under way on the scenario's own GPU.
+/// such traffic as many users ask in turn as there are requests under way on the scenario's own GPU, waiting for their
+/// first token or for the rest.
 /// @return how many users; 0: the traffic is as it was.
 int ask_in_turn(Scenario& scenario, const PowerModel& power) {
   double all = 0;
@@ -111,7 +112,7 @@ int ask_in_turn(Scenario& scenario, const PowerModel& power) {
     all += open->rate.mean().value();
   }
   const ServedFigures own = serve(scenario, power);
-  const double under_way = own.under_way_per_gpu * own.answer_gpus;
+  const double under_way = all * own.ttft.value() + own.under_way_per_gpu * own.answer_gpus;  // Little's law
   int users = 0;
   change_serving(scenario, [&](ServingScenario& s) {
     for (TrafficClass& c : s.traffic.classes) {

@@ -1,5 +1,8 @@
 #include "scenarios/read/libraries/engine_profile.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 #include <google/protobuf/text_format.h>
 
@@ -18,10 +21,48 @@ std::string value_text(const pb::Message& message, const pb::FieldDescriptor& fi
   return text;
 }
 
+template <class List>
+bool among(const List& list, const std::string& name) {
+  return list.empty() || std::find(list.begin(), list.end(), name) != list.end();
+}
+
+int reckoned(const proto::BudgetRule& rule, double users, double prompt) {
+  const double tokens = (rule.users() ? users : 0) + prompt + rule.beyond();
+  const double whole = std::ceil(tokens / rule.multiple()) * rule.multiple();
+  return static_cast<int>(std::clamp<double>(whole, rule.least(), std::max(rule.least(), rule.most())));
+}
+
+/// Fills in what the benchmark states, where the file states nothing.
+void start_as_benchmark(proto::Replicas& replicas, const std::string& path, const BenchmarkRun& run,
+                        const proto::EngineProfile& profile, std::vector<std::string>& used) {
+  const std::string& weights = replicas.has_weights() ? replicas.weights() : run.weights;
+  const auto& all = profile.started();
+  const auto start = std::ranges::find_if(all, [&](const proto::BenchmarkStart& s) {
+    return s.client() == run.client && among(s.model(), run.model) && among(s.gpu(), run.gpu) &&
+           (!s.has_weights() || s.weights() == weights);
+  });
+  if (start == all.end()) return;
+  proto::Replicas states = start->states();
+  const double users = std::ceil(run.users / std::max(1, replicas.count()));
+  if (start->has_token_budget()) states.set_token_budget(reckoned(start->token_budget(), users, run.prompt));
+  if (start->batch_of_users()) states.set_max_batch(std::max(1, static_cast<int>(users)));
+  if (start->spreads_experts() && replicas.tensor() * replicas.attention_data() > 1)
+    states.set_expert(replicas.tensor() * replicas.attention_data());
+  std::vector<const pb::FieldDescriptor*> fields;
+  states.GetReflection()->ListFields(states, &fields);
+  for (const auto* field : fields)
+    if (!replicas.GetReflection()->HasField(replicas, field))
+      used.push_back(fmt::format("{}.{} = {} (as {} starts {})", path, field->name(), value_text(states, *field),
+                                 run.client, replicas.engine()));
+  states.MergeFrom(replicas);
+  replicas = std::move(states);
+}
+
 }  // namespace
 
-void lay_over_engine(proto::Replicas& replicas, const std::string& path, const Libraries& libraries,
-                     const Places& places, std::vector<std::string>& used, Diagnostics& faults) {
+void lay_over_engine(proto::Replicas& replicas, const std::string& path, const EngineLoad& load,
+                     const Libraries& libraries, const Places& places, std::vector<std::string>& used,
+                     Diagnostics& faults) {
   const auto profile = load_entry<proto::EngineProfile>(libraries, replicas.engine());
   const pb::Reflection& r = *replicas.GetReflection();
   for (const std::string& name : profile.message.lacks()) {
@@ -36,6 +77,7 @@ void lay_over_engine(proto::Replicas& replicas, const std::string& path, const L
     faults.push_back(places.fault(path + "." + name, value_text(replicas, *field),
                                   fmt::format("nothing: {} could not do it", profile.message.title())));
   }
+  if (load.benchmark != nullptr) start_as_benchmark(replicas, path, *load.benchmark, profile.message, used);
   std::vector<const pb::FieldDescriptor*> habits;
   profile.message.habits().GetReflection()->ListFields(profile.message.habits(), &habits);
   for (const auto* field : habits)
@@ -46,24 +88,21 @@ void lay_over_engine(proto::Replicas& replicas, const std::string& path, const L
   whole.MergeFrom(replicas);
   // What the engine is given decides, not the engine: a cache in FP8 comes with the checkpoint.
   const bool tensor_scales = whole.has_weights() && whole.weights() == "fp8" && whole.scaling() == "per_tensor";
-  if (tensor_scales && !whole.has_kv_cache() && profile.message.has_fp8_tensor_cache()) {
+  const bool fp4 = whole.has_weights() && whole.weights() == "fp4" && !load.latent;
+  if ((tensor_scales || fp4) && !whole.has_kv_cache() && profile.message.has_fp8_tensor_cache()) {
     whole.set_kv_cache(profile.message.fp8_tensor_cache());
-    used.push_back(fmt::format("{}.kv_cache = \"{}\" ({}: checkpoints in FP8 with one scale per tensor)", path,
-                               whole.kv_cache(), replicas.engine()));
+    used.push_back(fmt::format("{}.kv_cache = \"{}\" ({}: checkpoints in {})", path, whole.kv_cache(),
+                               replicas.engine(), fp4 ? "FP4" : "FP8 with one scale per tensor"));
   }
   replicas = std::move(whole);
 }
 
-std::string engine_calibrated_on(const std::string& engine, const Libraries& libraries) {
-  return load_entry<proto::EngineProfile>(libraries, engine).message.calibrated();
-}
-
-bool engine_refuses_long_prompts(const std::string& engine, const Libraries& libraries) {
-  return load_entry<proto::EngineProfile>(libraries, engine).message.refuses_long_prompts();
-}
-
-EngineHost engine_host(const std::string& engine, const Libraries& libraries) {
-  return loaded<EngineHost>(load_entry<proto::EngineProfile>(libraries, engine).message.host());
+void take_profile(EngineConfig& engine, const Libraries& libraries) {
+  const auto profile = load_entry<proto::EngineProfile>(libraries, engine.name).message;
+  engine.host = loaded<EngineHost>(profile.host());
+  engine.calibrated_on = profile.calibrated();
+  engine.refuses_long_prompts = profile.refuses_long_prompts();
+  engine.needs_whole_blocks = profile.needs_whole_blocks();
 }
 
 }  // namespace flopcast

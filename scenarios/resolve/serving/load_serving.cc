@@ -13,6 +13,7 @@
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/replica_memory.h"
 #include "workloads/serving/router.h"
+#include "workloads/serving/traffic/clients.h"
 
 namespace flopcast {
 
@@ -103,11 +104,11 @@ class ServingLoader : private ServingPart {
     if (served && context_.model && !r.has_weights() && !r.has_weight_format()) take_published(r, engine);
     if (engine.precision.linear != Precision::fp8) engine.precision.scaling = Scaling::none;
     if (r.has_memory_share()) engine.memory_rule = MemoryRule::stated;
-    if (!engine.name.empty() && context_.libraries) {
-      engine.host = engine_host(engine.name, *context_.libraries);
-      engine.calibrated_on = engine_calibrated_on(engine.name, *context_.libraries);
-      engine.refuses_long_prompts = engine_refuses_long_prompts(engine.name, *context_.libraries);
-    }
+    if (!engine.name.empty() && context_.libraries) take_profile(engine, *context_.libraries);
+    engine.cold = std::ranges::any_of(in_.traffic().stream(), [](const proto::TrafficClass& stream) {
+      const ClientRow* client = find_policy(benchmark_clients(), stream.client());
+      return client != nullptr && client->one_prompt;
+    });
     if (in_.has_speculation()) engine.speculation = loaded<SpeculationConfig>(in_.speculation());
     load_draft_model(*this, engine);
     prefix_cache(spec);

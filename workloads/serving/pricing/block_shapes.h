@@ -8,14 +8,14 @@
 
 namespace flopcast {
 
-/// What an engine refuses of a deployment when it starts: vLLM and SGLang load no matrix of FP8 blocks of which a GPU
-/// would hold a part of a block ("output_size of gate's and up's weight = 192 is not divisible by weight quantization
-/// block_n = 128", layers/quantization/fp8.py, create_weights). Empty: nothing.
+/// What an engine refuses of a deployment when it starts: some (EngineConfig::needs_whole_blocks) load no matrix of FP8
+/// blocks of which a GPU would hold a part of a block ("output_size of gate's and up's weight = 192 is not divisible by
+/// weight quantization block_n = 128", layers/quantization/fp8.py, create_weights). Empty: nothing.
 inline std::string refused_blocks(const EngineConfig& e) {
   constexpr int kBlock = 128;
   const ServingPrecision& p = e.precision;
-  const bool refuses = e.name.starts_with("vllm-") || e.name.starts_with("sglang-");
-  if (!refuses || p.linear != Precision::fp8 || p.scaling != Scaling::blocks || p.stored != WeightFormat::as_multiplied)
+  if (!e.needs_whole_blocks || p.linear != Precision::fp8 || p.scaling != Scaling::blocks ||
+      p.stored != WeightFormat::as_multiplied)
     return "";
   const auto parts = [](int width, int gpus) { return gpus > 1 && width % gpus == 0 && width / gpus % kBlock != 0; };
   const auto text = [&](const char* what, int width, int gpus, const char* remedy) {

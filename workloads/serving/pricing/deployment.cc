@@ -234,6 +234,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   const bool overlaps = engine.overlap_scheduling && spec.role == ReplicaRole::unified;
   replica.scheduled_ahead = overlaps && engine.scheduled_ahead;
   replica.results_behind_launch = overlaps && engine.results_behind_launch;
+  if (computes_prompts(spec.role)) replica.cold_prompts = to_ticks(cold_prompts(engine));
   replica.nic = nic_load(engine, sources.cluster);
   pool.autoscale = spec.autoscale;
   replica.experts_shared = engine.plan.attention_data > 1 && engine.model.moe.experts > 0;

@@ -177,7 +177,8 @@ struct SpeculationConfig {
 
 /// Host time that an engine's profile states, instead of EngineConstants'.
 struct EngineHost {
-  std::optional<Seconds> iteration, sequence, prompt_token, launch, request, graph_gap, tokenise;
+  std::optional<Seconds> iteration, sequence, prompt_token, launch, request, graph_gap, tokenise, cold_prompts,
+      latent_layer;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -188,6 +189,8 @@ struct EngineHost {
     field("request", &EngineHost::request, {"engine"});
     field("graph_gap", &EngineHost::graph_gap, {"engine"});
     field("tokenise", &EngineHost::tokenise, {"engine"});
+    field("cold_prompts", &EngineHost::cold_prompts, {"engine"});
+    field("latent_layer", &EngineHost::latent_layer, {"engine"});
   }
 };
 
@@ -195,6 +198,8 @@ struct EngineConfig {
   std::string name;                   ///< of its profile; empty: none is stated
   std::string calibrated_on;          ///< measurements of the user's own that the profile comes from
   bool refuses_long_prompts = false;  ///< without chunked_prefill: beyond the tokens of an iteration (of its profile)
+  bool needs_whole_blocks = false;    ///< of weights in FP8, on every GPU (of its profile)
+  bool cold = false;                  ///< kernels of prompts are still to be compiled (EngineHost::cold_prompts)
   bool weights_as_published = false;  ///< nobody stated a format: that of the model's files
   ModelConfig model;
   ServingPlan plan;
@@ -234,6 +239,8 @@ struct EngineConfig {
     field("engine", &EngineConfig::name, {"engine"});
     field.aside(&EngineConfig::calibrated_on, "engine");
     field.aside(&EngineConfig::refuses_long_prompts, "engine");
+    field.aside(&EngineConfig::needs_whole_blocks, "engine");
+    field.aside(&EngineConfig::cold, "engine");
     field.aside(&EngineConfig::weights_as_published, "precision");
     field("model", &EngineConfig::model, {.resolved = true});
     field("", &EngineConfig::plan);
@@ -266,6 +273,13 @@ struct EngineConfig {
     field("adapter_rank", &EngineConfig::adapter_rank, {"engine"});
   }
 };
+
+/// What the first prompts wait for kernels that are compiled for them: those of FP8 blocks, as DeepGEMM and Triton have
+/// them.
+inline Seconds cold_prompts(const EngineConfig& engine) {
+  const bool blocks = engine.precision.linear == Precision::fp8 && engine.precision.scaling == Scaling::blocks;
+  return engine.cold && blocks ? engine.host.cold_prompts.value_or(Seconds(0)) : Seconds(0);
+}
 
 /// "1 2 4 8..512/8": batches from small to large, or from, to and step of many. Nothing: it is none.
 std::optional<std::vector<int>> parse_graph_sizes(std::string_view text);

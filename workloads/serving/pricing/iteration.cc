@@ -70,6 +70,16 @@ Ticks ticks_of_us(double us) {
 }
 double us(Seconds time) { return time.value() * kMicroseconds; }
 
+/// What the host takes to launch so many kernels of a pass one by one, and for latent attention beside them.
+double launch_us(const ForwardSetting& setting, double kernels) {
+  const EngineConfig& engine = setting.engine;
+  double layers = 0;
+  if (engine.model.attention.type == AttentionType::latent)
+    layers = std::ceil(static_cast<double>(engine.model.layers) / engine.plan.pipeline);
+  return kernels * constant(setting, &EngineConstants::launch_us) +
+         layers * us(engine.host.latent_layer.value_or(Seconds(0)));
+}
+
 /// Micro-batches that the prompts of an iteration make: each within the token budget, no more than there are stages.
 double prompt_parts(const EngineConfig& engine, std::int64_t tokens) {
   const double budgets = std::ceil(static_cast<double>(tokens) / engine.scheduler.token_budget);
@@ -294,8 +304,7 @@ double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
 /// The host launches ahead of the GPU, or keeps it waiting.
 double IterationPricer::launched_one_by_one(const Pass& pass) const {
   const double gap = us(forward_->setting().kernels->kernel_gap());
-  return std::max(pass.gpu_us + pass.kernels * gap,
-                  pass.kernels * constant(forward_->setting(), &EngineConstants::launch_us));
+  return std::max(pass.gpu_us + pass.kernels * gap, launch_us(forward_->setting(), pass.kernels));
 }
 
 /// An iteration whose pass takes `pass_us`: what the host has to do for it is hidden behind the pass before,
@@ -414,7 +423,7 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
 
 Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {
   const Pass pass = layers_pass(tokens, tokens, kind, 0, attention_kernels, one);
-  return ticks_of_us((pass.kernels + kEdgeKernels) * constant(forward_->setting(), &EngineConstants::launch_us));
+  return ticks_of_us(launch_us(forward_->setting(), pass.kernels + kEdgeKernels));
 }
 
 Ticks IterationPricer::prompt_launch(const PromptLoad& prompts, std::int64_t batch) {

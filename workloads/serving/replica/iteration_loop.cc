@@ -33,7 +33,7 @@ IterationLoop::IterationLoop(const ReplicaConfig& config, IterationPricer& price
 void IterationLoop::archive(StateArchive& state, std::span<IterationPricer* const> pricers) {
   archive_pricer(state, pricer_, pricers);
   archive_pricer(state, next_pricer_, pricers);
-  state(pattern_, launch_, ahead_, late_, submitted_, nic_);
+  state(pattern_, launch_, ahead_, late_, submitted_, warm_, nic_);
   pacing_.archive(state, pricers);
 }
 
@@ -179,6 +179,7 @@ void IterationLoop::start_prompts(Ticks now, bool decodes) {
   std::int64_t tokens = 0;
   for (const Batcher& group : *groups_) tokens = std::max(tokens, group.prompts().tokens());
   state_->debt += nic_.delay(duration, tokens, true, requests);
+  if (!std::exchange(warm_, true)) state_->debt += config_->cold_prompts;
   show_first_tokens(later(later(now, duration), state_->debt));
   if (config_->results_behind_launch) launch_ = prompt_launch(*groups_, *pricer_, requests);
   pacing_.begin_prompts(now, duration, decodes, std::exchange(state_->debt, 0));

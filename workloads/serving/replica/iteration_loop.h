@@ -85,6 +85,7 @@ class IterationLoop {
   Ticks ahead_ = 0;      // it had been done so long before that one ended
   Ticks late_ = 0;       // tokens of the one before had so long to wait for its launch
   Ticks submitted_ = 0;  // when the last request came
+  bool warm_ = false;    // prompts have been computed
 };
 
 }  // namespace flopcast

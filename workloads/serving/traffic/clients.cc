@@ -19,6 +19,15 @@ constexpr ClientRow kClients[] = {
      .shortest = 0.8,
      .longest = 1,
      .requests_per_user = 10,
+     .warm_up = "twice as many requests as users, all with one prompt, answered before",
+     .one_prompt = true},
+    {.name = "aiconfigurator",
+     .title = "aiconfigurator's own runs: users all at once, lengths as stated, twenty requests a user",
+     .source =
+         "ai-dynamo/aiconfigurator @ 095f58a, generator/config/backend_templates/benchmark/bench_run.sh.j2: aiperf "
+         "profile --isl-stddev 0 --osl-stddev 0 --concurrency C --num-requests 20 x C --warmup-request-count 2 x "
+         "C; read 2026-11-27",
+     .requests_per_user = 20,
      .warm_up = "twice as many requests as users, answered before"},
     {.name = "vllm_bench",
      .title = "vllm bench serve, random prompts: lengths as stated, 1,000 requests",

@@ -24,7 +24,8 @@ struct ClientRow {
   const ClientLengths* lengths = nullptr;
   /// Requests in all where the traffic states no end: so many, or so many per user.
   std::int32_t requests = 0, requests_per_user = 0;
-  std::string_view warm_up;  ///< what it sends before it counts
+  std::string_view warm_up;  ///< what it sends before it counts,
+  bool one_prompt = false;   ///< of one prompt only, again and again: other lengths find the server cold
 };
 
 std::span<const ClientRow> benchmark_clients();

@@ -131,7 +131,13 @@ void vllm_over_nodes(const ServingPlan& plan, Flags& flags, LaunchCommand& out) 
     return;
   }
   flags.add("--distributed-executor-backend ray", "tensor x pipeline, over nodes");
-  out.before = fmt::format(
+  // Groups of their own on each node are vLLM's processes; those wider than a node are placed by Ray, which is told
+  // that it may spread one (vllm/v1/engine/utils.py, create_dp_placement_groups).
+  if (plan.attention_data > 1) {
+    flags.add("--data-parallel-backend ray", "attention_data, groups over nodes");
+    out.before = "export VLLM_RAY_DP_PACK_STRATEGY=span; ";
+  }
+  out.before += fmt::format(
       "if [ {0} = 0 ]; then ray start --head --port=6379; else exec ray start --address={1}:6379 --block; fi", kRank,
       kHeadAddress);
 }

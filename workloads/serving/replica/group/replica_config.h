@@ -41,6 +41,8 @@ struct ReplicaConfig {
   bool scheduled_ahead = false;
   /// Tokens of an iteration are handed out once the host has launched the next one.
   bool results_behind_launch = false;
+  /// The first iteration with prompts waits so long for kernels that are still to be compiled.
+  Ticks cold_prompts = 0;
   NicLoad nic;
   std::shared_ptr<const ClassRules> classes;  ///< null: all alike, without deadlines
   bool jump = true;
