@@ -165,7 +165,8 @@ std::string memory_facts(const ServingReport& r, const TextStyle& style) {
                               "that, and a shorter one's share; counted as engines log it, in requests of {} tokens "
                               "while their prompts are computed, the cache holds {} tokens of {} bytes",
                               pool.totals.name, whole(pool.memory.window), format_bytes(pool.memory.kv_per_window),
-                              whole(logged.length), whole(logged.tokens), format_integer(logged.per_token.value())),
+                              format_integer(logged.length), format_integer(logged.tokens),
+                              format_integer(logged.per_token.value())),
                   style);
     }
   }
