@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <set>
 
 #include "analysis/render/text/format.h"
 #include "analysis/runs/training/run.h"
@@ -9,6 +10,7 @@
 #include "scenarios/proto/plan_report.pb.h"
 #include "tests/analysis/environment.h"
 #include "tests/catch.h"
+#include "tests/temporary.h"
 
 using namespace flopcast;
 using Catch::Matchers::ContainsSubstring;
@@ -322,6 +324,39 @@ TEST_CASE("a condition that no plan meets is named, with what comes nearest", "[
   CHECK_THAT(refusal("training.step_time_s < 1 h", "batch.sequences=64"), ContainsSubstring("--why"));
   // `hbm` is what fits, as training.memory_capacity_bytes has it.
   CHECK(refusal("training.memory_capacity_bytes == hbm").empty());
+}
+
+TEST_CASE("no two plans of the list differ in chunks alone, and one stage has no chunks", "[plan]") {
+  PlanOptions options;
+  options.open.open = {"all"};
+  const PlanStudy study = plan_study("h100_llama_3_1_8b_bf16_16", testing::environment(), {}, options);
+  std::set<PlanChoice> kinds;
+  for (const ReplayedPlan& plan : study.plans) {
+    PlanChoice kind = plan.screened.choice;
+    if (study.own && kind == study.own->screened.choice) continue;
+    CHECK((kind.pipeline > 1 || kind.chunks == 1));
+    kind.chunks = 1;
+    kind.recompute = {};
+    kind.context_exchange = ContextExchange::ring;
+    kind.split = PlanChoice::Split::balanced;
+    kind.sequence_parallel = kind.tensor_overlap = kind.overlap_gradients = kind.overlap_parameters = true;
+    CHECK(kinds.insert(kind).second);
+  }
+  CHECK(study.plans.size() > 3);
+}
+
+TEST_CASE("a file without a plan and a schedule leaves all of both open", "[plan]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", R"(title: "open"
+model: "llama-3.1-8b"
+cluster { node: "hgx-h100" nodes: 1 fabric: "single-switch" }
+training { batch { sequences: 64 sequence_length: 4096 } }
+)");
+  PlanOptions options;
+  options.replays = 2;
+  const PlanStudy study = plan_study(file, testing::environment(), {}, options);
+  CHECK_FALSE(study.plans.empty());
+  CHECK_FALSE(study.own);
 }
 
 TEST_CASE("plan refuses what cannot be asked", "[plan]") {

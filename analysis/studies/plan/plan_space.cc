@@ -323,11 +323,14 @@ std::vector<PlanChoice> PlanSpace::schedules_of(const PlanChoice& shape) const {
       if (stages_of(known, shape.pipeline, v) > most && split.front() != PlanChoice::Split::stated) break;
       if (micro_batches > 65535) break;
       choice.chunks = v;
-      // Without a pipeline all schedules that send a micro-batch forth and back at once are one.
-      if (shape.pipeline == 1 && known.name != "1f1b" && known.name != "gpipe" && !known.two_copies &&
-          known.name != "overlapped_1f1b" && schedule.size() > 1) {
+      // Without a pipeline all schedules that send a micro-batch forth and back at once are one, unless they have an
+      // exchange to hide; and chunks of the only stage are its layers in the same order.
+      const bool hides = known.name == "overlapped_1f1b" && (shape.expert > 1 || shape.tensor > 1 || shape.context > 1);
+      if (shape.pipeline == 1 && known.name != "1f1b" && known.name != "gpipe" && !known.two_copies && !hides &&
+          schedule.size() > 1) {
         break;
       }
+      if (shape.pipeline == 1 && v > 1 && chunks.size() > 1) break;
       if (!known.check({shape.pipeline, static_cast<int>(micro_batches), v}).empty()) continue;
       result.push_back(choice);
     }

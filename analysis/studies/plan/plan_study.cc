@@ -119,7 +119,8 @@ class Study {
     return plans;
   }
 
-  /// The best of each kind: of plans that differ in switches and recomputation alone, only the first is shown.
+  /// The best of each kind: of plans that differ in switches, recomputation, layer split and chunks alone, only the
+  /// first is shown.
   static std::vector<ScreenedPlan> distinct(const std::vector<ScreenedPlan>& plans, int most) {
     std::set<PlanChoice> kinds;
     std::vector<ScreenedPlan> chosen;
@@ -127,6 +128,9 @@ class Study {
       PlanChoice kind = plan.choice;
       kind.sequence_parallel = kind.tensor_overlap = kind.overlap_gradients = kind.overlap_parameters = true;
       kind.recompute = {};
+      kind.chunks = 1;
+      kind.context_exchange = ContextExchange::ring;
+      kind.split = PlanChoice::Split::balanced;
       if (kinds.insert(kind).second) chosen.push_back(plan);
       if (static_cast<int>(chosen.size()) == most) break;
     }
