@@ -126,6 +126,33 @@ TEST_CASE("packing: no replica has less than the mean, balanced no more than in 
   CHECK(pack(sequences, 7, AnswerPacking::padded, shape).most == std::ceil(300.0 / 7) / 4);
 }
 
+TEST_CASE("a step that is balanced as a whole has replicas alike, its updates less than each balanced by itself",
+          "[rl]") {
+  RandomStream random(5);
+  std::vector<std::int32_t> sequences;
+  // Answers of a prompt are alike: groups of 16, as long as each other.
+  for (int group = 0; group < 64; ++group) {
+    const double mean = 100 * std::exp(1.2 * random.normal());
+    for (int i = 0; i < 16; ++i) sequences.push_back(1 + static_cast<int>(mean * (0.8 + 0.4 * random.uniform())));
+  }
+  const MicroBatchShape shape{500, 4};
+  constexpr int kReplicas = 16, kUpdates = 8;
+  const PackedAnswers step = pack(sequences, kReplicas, AnswerPacking::balanced_step, shape);
+  CHECK(step.most <= step.mean * 1.02);
+  double each = 0, whole = 0, in_order = 0, mean = 0;
+  for (const PackedAnswers& p : pack_updates(sequences, kUpdates, kReplicas, AnswerPacking::balanced, shape))
+    each += p.most;
+  for (const PackedAnswers& p : pack_updates(sequences, kUpdates, kReplicas, AnswerPacking::balanced_step, shape)) {
+    whole += p.most, mean += p.mean;
+    CHECK(p.most >= p.mean);
+  }
+  for (const PackedAnswers& p : pack_updates(sequences, kUpdates, kReplicas, AnswerPacking::in_order, shape))
+    in_order += p.most;
+  CHECK_THAT(mean, WithinRel(step.mean, 1e-9));  // nothing is lost, nothing trained twice
+  CHECK(each < whole);
+  CHECK(whole < in_order);
+}
+
 TEST_CASE("synchronous: all that is begun is trained, parts sum to the step, the longest answer bounds it", "[rl]") {
   const RlConfig config = small_loop();
   const RlOutcome outcome = loop_of(config);
@@ -406,7 +433,9 @@ AnyLoop any_loop(std::uint64_t seed) {
   }
   c.reference_every = one_of(2);
   c.order = PromptOrder{static_cast<std::uint8_t>(one_of(2))};
-  c.packing = AnswerPacking{static_cast<std::uint8_t>(one_of(2))};
+  constexpr AnswerPacking kPackings[] = {AnswerPacking::balanced, AnswerPacking::in_order,
+                                         AnswerPacking::balanced_step};
+  c.packing = kPackings[one_of(3)];
   c.epochs = 1 + one_of(2);
   c.signal_share = c.algorithm->drops_groups ? 0.3 + 0.7 * random.uniform() : 1;
   c.reward.pool.time = Seconds(0.2 * random.uniform());

@@ -336,9 +336,9 @@ Seconds RlLoop::train(std::span<const std::uint32_t> groups, Seconds start) {
   frozen(RlPart::reference, price.reference_forward);
   frozen(RlPart::teacher, price.teacher_forward);
   // A critic on GPUs of its own reads while the policy does, and is trained while that is.
-  const auto critics = [&](RlPart part, const PassLine& line, std::span<const std::int32_t> of) {
+  const auto critics = [&](RlPart part, const PassLine& line, double micro_batches) {
     if (prices_.free[static_cast<std::size_t>(part)]) return Seconds(0);
-    const Seconds time = line.at(pack(of, *prices_.critic_copies, config_.packing, price.shape).most);
+    const Seconds time = line.at(micro_batches);
     step_.critic_busy += time;
     return time;
   };
@@ -347,22 +347,25 @@ Seconds RlLoop::train(std::span<const std::uint32_t> groups, Seconds start) {
   };
   const bool critic_apart = price.critic_forward && prices_.critic_copies;
   if (critic_apart)
-    wait_for(RlPart::values, start + critics(RlPart::values, *price.critic_forward, sequences));
+    wait_for(RlPart::values,
+             start + critics(RlPart::values, *price.critic_forward,
+                             pack(sequences, *prices_.critic_copies, config_.packing, price.shape).most));
   else if (price.critic_forward)
     at = spend(RlPart::values, at, price.critic_forward->at(all));
   Seconds critic_at = at;
   const int updates = config_.asynchrony.stream_updates ? 1 : updates_;
+  const std::vector<PackedAnswers> of_trainer =
+                                       pack_updates(sequences, updates, price.replicas, config_.packing, price.shape),
+                                   of_critics = critic_apart ? pack_updates(sequences, updates, *prices_.critic_copies,
+                                                                            config_.packing, price.shape)
+                                                             : std::vector<PackedAnswers>();
   for (int epoch = 0; epoch < config_.epochs; ++epoch) {
-    for (int u = 0; u < updates; ++u) {
-      const std::size_t from = sequences.size() * static_cast<std::size_t>(u) / static_cast<std::size_t>(updates);
-      const std::size_t to = sequences.size() * static_cast<std::size_t>(u + 1) / static_cast<std::size_t>(updates);
-      const PackedAnswers packed =
-          pack(std::span(sequences).subspan(from, to - from), price.replicas, config_.packing, price.shape);
+    for (std::size_t u = 0; u < of_trainer.size(); ++u) {
+      const PackedAnswers& packed = of_trainer[u];
       step_.micro_batches += packed.most;
       step_.mean_micro_batches += packed.mean;
       if (critic_apart)
-        critic_at +=
-            critics(RlPart::critic_update, *price.critic_update, std::span(sequences).subspan(from, to - from));
+        critic_at += critics(RlPart::critic_update, *price.critic_update, of_critics[u].most);
       else if (price.critic_update)
         at = spend(RlPart::critic_update, at, price.critic_update->at(packed.most));
       at = spend(RlPart::update, at, price.update.at(packed.most));

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "workloads/rl/rl.h"
 #include "workloads/training/training.h"
@@ -27,5 +28,9 @@ struct PackedAnswers {
 /// @param sequences tokens of each prompt and answer together.
 PackedAnswers pack(std::span<const std::int32_t> sequences, int replicas, AnswerPacking packing,
                    const MicroBatchShape& shape);
+
+/// Of each of a step's updates, which takes as many sequences as the others.
+std::vector<PackedAnswers> pack_updates(std::span<const std::int32_t> sequences, int updates, int replicas,
+                                        AnswerPacking packing, const MicroBatchShape& shape);
 
 }  // namespace flopcast

@@ -53,11 +53,15 @@ constexpr std::array<std::string_view, 2> enum_names(RlPlacement) { return {"col
 
 /// How answers of different lengths become micro-batches.
 enum class AnswerPacking : std::uint8_t {
-  balanced,  ///< packed without padding, replicas given equal numbers of tokens as well as can be
-  in_order,  ///< packed without padding, replicas given equal numbers of answers as they come
-  padded,    ///< each as long as the longest there may be
+  balanced,       ///< packed without padding, replicas given equal numbers of tokens as well as can be
+  in_order,       ///< packed without padding, replicas given equal numbers of answers as they come
+  padded,         ///< each as long as the longest there may be
+  balanced_step,  ///< packed without padding; a step's answers are balanced, each replica's cut into updates as they
+                  ///< come
 };
-constexpr std::array<std::string_view, 3> enum_names(AnswerPacking) { return {"balanced", "in_order", "padded"}; }
+constexpr std::array<std::string_view, 4> enum_names(AnswerPacking) {
+  return {"balanced", "in_order", "padded", "balanced_step"};
+}
 
 /// In which order a step's prompts go to the engine.
 enum class PromptOrder : std::uint8_t { as_drawn, longest_first, predicted };
