@@ -333,6 +333,16 @@ TEST_CASE("a node that states half the efficiency of those that were measured ta
   CHECK(time(half).nic.value() == Approx(2 * time(whole).nic.value()));
 }
 
+TEST_CASE("on a Hopper node of eight, NVLink SHARP comes in from five GPUs on, as ml-engineering's all-reduces show") {
+  // Bus bandwidths on an H200 node: 5 GPUs 414, 6 436, 7 460 GB/s, more than a ring may reach (stas00/ml-engineering).
+  const ClusterSpec cluster = cluster_of("hgx-h200", 1);
+  for (int gpus = 3; gpus <= 8; ++gpus) {
+    INFO(gpus << " GPUs");
+    const NcclTime time = choose_nccl(NcclOp::all_reduce, even_group(1, gpus), Bytes(4e9), cluster, links());
+    CHECK((time.algorithm == NcclAlgorithm::nvls) == (gpus >= 5));
+  }
+}
+
 TEST_CASE("trees leave a site at their topmost levels alone, rings as often as they cross") {
   ClusterSpec cluster = cluster_of("hgx-h100", 8);
   cluster.fabric.sites = 2;

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cassert>
 #include <cmath>
+#include <span>
 #include <string_view>
 
 #include "hwmodels/fabric/fabric_graph.h"
@@ -28,6 +29,11 @@ constexpr double kLaunchPat = 8, kNetPat = 14.0 / 3.5, kPatPerRank = 2.8;
 constexpr double kNetOverhead = 1.0;  // x3 with Simple: a hop in a ring over nodes takes no less
 constexpr double kPlateau = 1.4;      // of rings that reduce over nodes, once all channels are full
 
+/// Speeds of a channel that NCCL's search tries, fastest first, GB/s (graph/search.cc, sm90SpeedArrayIntra and
+/// sm100SpeedArrayIntra, 2.28).
+constexpr double kHopperSpeeds[] = {60, 50, 40, 30, 24, 20, 15, 12, 11, 6, 3};
+constexpr double kBlackwellSpeeds[] = {90, 80, 70, 60, 50, 45, 40, 30, 24, 20, 19, 18};
+
 /// Bandwidths in GB/s, by generation of GPU.
 struct Generation {
   std::string_view architecture;
@@ -36,15 +42,26 @@ struct Generation {
   double nvls_efficiency;  ///< zero: no NVLink SHARP
   double nvls_tree_pair;   ///< per channel: two nodes
   double nvls_tree_many;   ///< per channel: more
+  std::span<const double> speeds = kHopperSpeeds;
 };
-constexpr Generation kGenerations[] = {
-    {"ampere", 300, 87.7, 0, 0, 0}, {"hopper", 450, 141, 0.85, 57.7, 45.5}, {"blackwell", 900, 282, 0.74, 96, 80}};
+constexpr Generation kGenerations[] = {{"ampere", 300, 87.7, 0, 0, 0},
+                                       {"hopper", 450, 141, 0.85, 57.7, 45.5},
+                                       {"blackwell", 900, 282, 0.74, 96, 80, kBlackwellSpeeds}};
 constexpr double kMostLlPair = 39.0, kMostLlMany = 20.4;  // LL over nodes (Intel hosts)
 
 /// NCCL counts on four fifths of NVLink (360 of 450 GB/s: 18 links of 20.6 GB/s, rounded down by its search),
-/// split over one NVLS channel per GPU of which a ninth of the four fifths is left per channel (40 GB/s), and
-/// on 48 of the 50 GB/s of a 400G NIC.
-constexpr double kNvlinkShare = 0.8, kNvlsChannelShare = 0.8 / 9, kNicShare = 0.96;
+/// and on 48 of the 50 GB/s of a 400G NIC.
+constexpr double kNvlinkShare = 0.8, kNicShare = 0.96;
+
+/// Of NVLink, what NCCL's search leaves a channel of NVLS: there is one for each GPU of a node, which takes twice as
+/// much on that GPU's port as on the others', and it has one of the speeds that are tried. With eight H100 40 GB/s,
+/// with five 60, so that NVLS pays from five GPUs on.
+double nvls_channel_share(const Generation& generation, double gpus) {
+  const double most = kNvlinkShare * generation.measured / (gpus + 1);
+  for (const double speed : generation.speeds)
+    if (speed <= most) return speed / generation.measured;
+  return most / generation.measured;
+}
 
 /// Trees reach less at middling sizes: by powers of two from 64 B.
 constexpr double kTreeShare[3][23] = {
@@ -130,7 +147,8 @@ Expected tree(NcclProtocol p, const View& v, Bytes bytes) {
 
 Expected nvls(const View& v, bool over_nodes) {
   const double channels = v.local;
-  double per_channel = kNvlsChannelShare * v.nvlink * v.generation.nvls_efficiency * (channels - 1) / channels * 2;
+  double per_channel = nvls_channel_share(v.generation, channels) * v.nvlink * v.generation.nvls_efficiency *
+                       (channels - 1) / channels * 2;
   double latency = kNvlinkNvls;
   if (over_nodes) {
     const bool pair = v.nodes == 2;
