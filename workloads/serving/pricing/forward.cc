@@ -18,7 +18,8 @@ std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llro
 
 /// Serving engines as of 2025 (SGLang, vLLM, TensorRT-LLM): fused norms, positions and gates; scales of FP8 tensors
 /// known beforehand.
-KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
+/// @param fp4_units of the chip's
+KernelHabits habits_of(const EngineConfig& engine, StepKind kind, bool fp4_units) {
   KernelHabits habits;
   const bool open_source = engine.kernels == KernelLibrary::open_source || engine.kernels == KernelLibrary::vllm;
   habits.vendor_gemms = !open_source;
@@ -35,7 +36,11 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   habits.tensor_scales = TensorScales::fixed;
   habits.head_norm_kernels = engine.head_norm_kernels;
   habits.residual_in_attention_norm = true;
-  habits.router_kernels = 1;
+  // Experts in MXFP4 without units for it: triton_kernels' top-k, histogram, and two kernels that sort tokens
+  // (routing.py, SortTokens), as vLLM and SGLang run gpt-oss on Hopper; elsewhere the choice is one kernel and the
+  // block sorts.
+  const bool unpacked = engine.precision.stored == WeightFormat::mxfp4 && engine.precision.linear != Precision::fp4;
+  habits.router_kernels = open_source && unpacked && !fp4_units ? 4 : 1;
   habits.row_map_kernels = 0;
   habits.rows_come_sorted = kind == StepKind::decode && sends_to_experts(engine);
   habits.transposes_row_scales = false;
@@ -133,7 +138,7 @@ int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
 LayerWork ForwardModel::work(double tokens, StepKind kind) const {
   const EngineConfig& engine = setting_.engine;
   LayerWork work(engine.model);
-  work.habits = habits_of(engine, kind);
+  work.habits = habits_of(engine, kind, setting_.kernels->gpu().fp4_peak > FlopPerSecond(0));
   work.precision.linear = engine.precision.linear;
   work.precision.scaling = engine.precision.scaling;
   work.precision.weights = engine.precision.stored;
