@@ -284,7 +284,7 @@ void add_rollout_cluster(Fields& out) {
   };
   for (const auto& leaf : leaves_of<ClusterSpec>()) {
     ScenarioField field = field_of(*leaf);
-    field.shown = "engine's " + field.shown;
+    field.name = "engine's " + field.name;
     field.same = [both, leaf = leaf.get()](const Scenario& a, const Scenario& b) {
       return !both(a, b) || leaf->same(*a.rl->rollout_cluster, *b.rl->rollout_cluster);
     };
