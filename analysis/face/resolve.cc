@@ -7,6 +7,7 @@
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
+#include "analysis/face/run.h"
 #include "analysis/money/study/cost_study.h"
 #include "analysis/render/text/format.h"
 #include "analysis/runs/published.h"
@@ -59,7 +60,8 @@ ResolvedScenario completed(Scenario scenario, const EnvironmentData& data) {
   // Reports of runs multiply with one price; where the file names a price model, it is looked up here.
   if (scenario.price.model != PriceModel::stated) {
     faults.gather([&] {
-      scenario.price.gpu = price_of_gpu(scenario, data.prices(), data.power(scenario.cluster.node.gpu.architecture));
+      scenario.price.gpu = price_of_gpu(scenario, data.prices(), data.power(scenario.cluster.node.gpu.architecture),
+                                        engine_power(scenario, data));
     });
   }
   if (scenario.serving) {

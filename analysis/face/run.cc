@@ -86,6 +86,11 @@ CostReport given(const Scenario& scenario, const EnvironmentData& data) {
 
 }  // namespace
 
+std::optional<PowerModel> engine_power(const Scenario& scenario, const EnvironmentData& data) {
+  if (!scenario.rl || !scenario.rl->rollout_cluster) return std::nullopt;
+  return data.power(scenario.rl->rollout_cluster->node.gpu.architecture);
+}
+
 RunOptions run_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings) {
   RunOptions options;
   options.sharing = settings.sharing;
@@ -105,6 +110,7 @@ RunOptions run_options(const Scenario& scenario, const Environment& environment,
 RlOptions rl_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings) {
   RlOptions options;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
+  options.engine_power = engine_power(scenario, environment.data());
   options.errors = environment.data().step_errors();
   options.replay.sharing = settings.sharing;
   options.replay.solver = Solver::in_process;  // many short replays

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "analysis/runs/rl/rl_run.h"
@@ -10,6 +11,8 @@
 #include "flopcast/run.h"
 
 namespace flopcast {
+
+class EnvironmentData;
 
 struct RunHooks {
   /// Further sinks of the step's replay; made when the graph is known, gone when the run ends.
@@ -30,5 +33,8 @@ RlOptions rl_options(const Scenario& scenario, const Environment& environment, c
 
 /// The same for serving.
 ServingOptions serving_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings);
+
+/// Of the chip that a loop's engine has, where it runs on a cluster of its own.
+std::optional<PowerModel> engine_power(const Scenario& scenario, const EnvironmentData& data);
 
 }  // namespace flopcast

@@ -6,6 +6,7 @@
 #include <cassert>
 
 #include "analysis/runs/training/slow_parts.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -222,6 +223,17 @@ const Message* child(const Message& message, const std::string& step) {
 void fill(std::span<const Metric> metrics, Message& message) {
   Filler filler(message);
   for (const Metric& metric : metrics) filler.set(metric);
+}
+
+void add_slow_parts(const Scenario& scenario, report::Report& message) {
+  report::ScenarioFacts& out = *message.mutable_scenario();
+  describe(scenario, out);
+  if (!scenario.rl || !scenario.rl->rollout_cluster) return;
+  Scenario elsewhere;
+  elsewhere.cluster = *scenario.rl->rollout_cluster;
+  const int own = out.slow_parts_size();
+  describe(elsewhere, out);
+  for (int i = own; i < out.slow_parts_size(); ++i) out.mutable_slow_parts(i)->set_engine(true);
 }
 
 void add_small_print(const std::vector<Comparison>& comparisons, const std::vector<std::string>& notes,

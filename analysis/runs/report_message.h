@@ -19,6 +19,9 @@ report::Report to_message(const LifeReport& report);
 /// report does not have, which JSON leaves out.
 void fill(std::span<const Metric> metrics, google::protobuf::Message& message);
 
+/// Slow GPUs and links of a loop, also those of the engine's own cluster.
+void add_slow_parts(const Scenario& scenario, report::Report& message);
+
 /// What stands at the end of every report.
 void add_small_print(const std::vector<Comparison>& comparisons, const std::vector<std::string>& notes,
                      const std::vector<std::string>& defaults_used, report::Report& message);

@@ -31,10 +31,10 @@ Seconds storage_time(const proto::Resilience& r, int nodes) {
 
 }  // namespace
 
-ResilienceConfig resilience_of(const proto::Resilience& r, const ClusterSpec& cluster) {
+ResilienceConfig resilience_of(const proto::Resilience& r, int nodes, int gpus) {
   auto out = loaded<ResilienceConfig>(r);
-  if (r.has_checkpoint_size()) out.checkpoint_write = out.checkpoint_read = storage_time(r, cluster.nodes);
-  if (r.checkpoint_interval() == "optimal") out.checkpoint_interval = optimal_interval(out, cluster.gpus());
+  if (r.has_checkpoint_size()) out.checkpoint_write = out.checkpoint_read = storage_time(r, nodes);
+  if (r.checkpoint_interval() == "optimal") out.checkpoint_interval = optimal_interval(out, gpus);
   if (!r.has_planned_pause()) out.planned_pause = out.restart;
   if (!out.hot_spares) {  // a replacement is always at hand
     out.hardware_share = 0;

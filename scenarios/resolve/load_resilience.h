@@ -12,7 +12,8 @@ class Resilience;
 }
 
 /// @pre every quantity of the message is one.
-ResilienceConfig resilience_of(const proto::Resilience& r, const ClusterSpec& cluster);
+/// @param nodes, gpus of the job, which may leave some of the cluster's alone.
+ResilienceConfig resilience_of(const proto::Resilience& r, int nodes, int gpus);
 
 /// Whether a default, "resilience.repair = ...", is one that a statement elsewhere puts out of force.
 bool resilience_default_idle(const proto::Resilience& r, const std::string& setting);

@@ -265,6 +265,12 @@ class Resolver : private ResolveState {
                        &places_, &libraries_, open_},
                       faults_);
     out_.training.reset();
+    if (!out_.rl || !out_.rl->rollout_cluster) return;
+    const GpuSpec& writes = out_.rl->rollout_cluster->node.gpu;
+    if (!cluster_known_ || in_.date().empty() || writes.name == out_.cluster.node.gpu.name) return;
+    gather([&] {
+      check_availability({in_.date(), in_.under_rule()}, writes, libraries_, places_, faults_, out_.notes);
+    });
   }
 
   void cluster_life() {
@@ -291,15 +297,20 @@ class Resolver : private ResolveState {
     if (!sound("resilience")) return;
     check_checkpoint_fields(in_.resilience(), places_, faults_);
     if (!cluster_known_ || !sound("resilience")) return;
-    out_.resilience = resilience_of(in_.resilience(), out_.cluster);
+    out_.resilience = resilience_of(in_.resilience(), whole_loop() ? out_.rl->nodes(out_.cluster) : out_.cluster.nodes,
+                                    gpus_at_risk());
     out_.resilience.stated = states_interruptions(in_.resilience());
   }
 
   void check_resilience() {
     const bool in_force = in_.has_resilience() || in_.has_run() || in_.rl().has_run() || in_.has_cluster_life();
     if (!in_force || !cluster_known_ || !sound("resilience")) return;
-    check_time_to_train(in_.resilience(), out_.resilience, out_.cluster.gpus(), places_, faults_);
+    check_time_to_train(in_.resilience(), out_.resilience, gpus_at_risk(), places_, faults_);
   }
+
+  /// A loop may leave GPUs of its cluster alone, and have some elsewhere.
+  bool whole_loop() const { return out_.rl && sound("rl") && sound("training") && !open_ && out_.rl->gpus() > 0; }
+  int gpus_at_risk() const { return whole_loop() ? out_.rl->gpus() : out_.cluster.gpus(); }
 
   void defaults() {
     std::vector<std::string> in_force;

@@ -8,6 +8,7 @@
 
 #include "flopcast/errors.h"
 #include "workloads/rl/random_use.h"
+#include "workloads/rl/settling.h"
 
 namespace flopcast {
 namespace {
@@ -202,7 +203,9 @@ void RlLoop::rewarded(std::uint32_t index) {
     step_.thrown_away += config_.group;
     --begun_groups_;
     for (int i = 0; i < config_.group; ++i) {
-      out_.begun_tokens -= samples_[group.first + static_cast<std::uint32_t>(i)].answer;
+      const std::int32_t answer = samples_[group.first + static_cast<std::uint32_t>(i)].answer;
+      out_.begun_tokens -= answer;
+      step_.thrown_tokens += answer;
       --out_.begun;
     }
     return;
@@ -410,11 +413,12 @@ void RlLoop::end_sync(Seconds now) {
   wake(now);
   step_.end = now;
   if (session_) {
-    const PoolTotals pool = session_->totals().pools.front();
-    step_.engine_busy = to_seconds(pool.counters.busy - busy_before_);
-    step_.tokens_written = pool.counters.tokens_given() - tokens_before_;
-    busy_before_ = pool.counters.busy;
-    tokens_before_ = pool.counters.tokens_given();
+    // Of iterations that go on behind the pause what was before it.
+    const ReplicaCounters engine = session_->counters();
+    step_.engine_busy = to_seconds(engine.busy - busy_before_);
+    step_.tokens_written = engine.tokens_given() - tokens_before_;
+    busy_before_ = engine.busy;
+    tokens_before_ = engine.tokens_given();
   }
   std::vector<Unfinished> unfinished;
   const bool drops = config_.asynchrony.in_flight == InFlight::recompute && config_.algorithm->trains;
@@ -467,11 +471,17 @@ void RlLoop::fire(Seconds now) {
 }
 
 RlOutcome RlLoop::run(const std::function<bool(std::int64_t)>& keep_going) {
-  const int wanted = config_.warm_up_steps() + std::max(1, config_.replayed_steps);
   constexpr std::uint64_t kAsk = 512;
   Seconds now;
   std::uint64_t turns = 0;
-  while (version_ < wanted) {
+  std::optional<std::size_t> first;
+  std::size_t looked_at = 0;
+  const auto done = [&] {
+    if (out_.steps.size() > looked_at) first = first_counted(out_.steps, config_);
+    looked_at = out_.steps.size();
+    return first.has_value();
+  };
+  while (!done()) {
     begin_groups();
     start_unit(now);
     if (keep_going && turns++ % kAsk == 0 && !keep_going(rewarded_)) throw Interrupted();
@@ -498,6 +508,7 @@ RlOutcome RlLoop::run(const std::function<bool(std::int64_t)>& keep_going) {
     now = next;
     fire(now);
   }
+  out_.first_counted = *first;
   return std::move(out_);
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -63,7 +64,7 @@ struct RlStep {
   std::int32_t longest = 0;                           ///< answer
   double micro_batches = 0, mean_micro_batches = 0;   ///< of all updates; the fullest replica and the mean one
   double staleness_sum = 0, staleness_most = 0;       ///< versions between the first token and the update
-  std::int64_t thrown_away = 0;                       ///< answers of groups without signal
+  std::int64_t thrown_away = 0, thrown_tokens = 0;    ///< answers of groups without signal, and theirs
   std::int64_t interrupted = 0;                       ///< answers
   std::int64_t tool_calls = 0;                        ///< begun
   std::int64_t timed_out_rewards = 0;                 ///< answers whose reward ran into its time-out
@@ -79,10 +80,12 @@ struct RlStep {
 };
 
 struct RlOutcome {
-  std::vector<RlStep> steps;                          ///< warm-up first
+  std::vector<RlStep> steps;
+  std::size_t first_counted = 0;                      ///< of them: those before are warm-up
   std::vector<RlSpan> spans;                          ///< in order of their end
   std::int64_t begun = 0, trained = 0;                ///< answers; not those that were thrown away
   std::int64_t begun_tokens = 0, trained_tokens = 0;  ///< of these
+  std::span<const RlStep> counted() const { return std::span(steps).subspan(first_counted); }
 };
 
 }  // namespace flopcast

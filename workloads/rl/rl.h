@@ -294,8 +294,9 @@ struct RlConfig {
   bool with_frozen() const {
     return with_reward_model() || (algorithm->trains && (with_reference() || algorithm->teacher));
   }
-  /// Replayed before those that count: until the engine runs ahead as far as it may.
-  int warm_up_steps() const { return asynchrony.staleness > 0 ? 2 + static_cast<int>(asynchrony.staleness) : 0; }
+  /// Steps until the answers that one version of the weights began are trained on, whoever wrote them: a loop that runs
+  /// ahead goes round in as many.
+  int round_steps() const { return 1 + static_cast<int>(std::ceil(asynchrony.staleness)); }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {

@@ -47,6 +47,7 @@ struct TrainerPrices {
   std::optional<PassLine> critic_update, critic_forward;      ///< of the value model
   std::optional<PassLine> reference_forward, reward_forward;  ///< of frozen models
   std::optional<PassLine> teacher_forward;
+  double held_up = 0;  ///< share of a pass that a GPU waits for slower ones, or for slow links, mean over GPUs
 };
 
 }  // namespace flopcast

@@ -108,7 +108,11 @@ PricedWork loop_work(const Scenario& scenario, const Environment& environment) {
   projection.cost = run.cost;
   projection.energy = run.energy;
   projection.phases.push_back(std::move(phase));
-  return work_of(projection);
+  PricedWork work = work_of(projection);
+  if (const std::optional<FigureRange> hours = report.range_of(run.gpu_hours))
+    work.range =
+        HoursRange{hours->p5, hours->p95, {}, "what published steps of loops are off (analysis/data/step_errors.csv)"};
+  return work;
 }
 
 PricedWork replayed_work(const Scenario& scenario, const std::string& promise, const Environment& environment) {
@@ -130,8 +134,8 @@ PricedWork replayed_work(const Scenario& scenario, const std::string& promise, c
   return work_of(*report.projection);
 }
 
-CostReport study(const Scenario& scenario, const PricedWork& work, const EnvironmentData& data,
-                 const CostQuestion& question) {
+CostReport study(const Scenario& scenario, const PricedWork& work, const EnvironmentData& data, CostQuestion question) {
+  question.engine_power = engine_power(scenario, data);
   return cost_study(scenario, work, data.prices(), data.power(scenario.cluster.node.gpu.architecture),
                     data.usual_spreads(), question);
 }

@@ -11,6 +11,7 @@
 #include "scenarios/proto/money.pb.h"
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/fault_text.h"
 
@@ -131,6 +132,17 @@ CarbonReport carbon_of(const CostReport& report, const Scenario& scenario, const
   return out;
 }
 
+/// A loop that trains on one kind of GPU and writes on another.
+std::string loop_prices_note(const Scenario& scenario) {
+  const RlScenario& rl = *scenario.rl;
+  const std::string kinds =
+      fmt::format("{} x {} and {} x {}", rl.gpus() - rl.gpus_elsewhere(), scenario.cluster.node.gpu.name,
+                  rl.gpus_elsewhere(), rl.rollout_cluster->node.gpu.name);
+  return scenario.price.model == PriceModel::stated
+             ? kinds + ": the stated price (price.gpu) is taken of both"
+             : kinds + ": a GPU-hour is that of the mean GPU, each at the price of its kind";
+}
+
 Outcome headline_of(const CostReport& report) {
   if (report.work.service) return report.market ? Outcome::margin : Outcome::usd_per_million_output;
   return report.has_programme ? Outcome::programme_usd : Outcome::run_usd;
@@ -231,7 +243,15 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
   report.title = scenario.title;
   report.gpu = scenario.cluster.node.gpu.name;
   report.gpus = work.service && scenario.serving ? static_cast<int>(std::lround(work.service->gpu_hours_per_day / 24))
+                : scenario.rl                    ? scenario.rl->gpus()
                                                  : scenario.cluster.gpus();
+  if (scenario.rl && scenario.rl->rollout_cluster) {
+    const std::string& writes = scenario.rl->rollout_cluster->node.gpu.name;
+    if (writes != report.gpu) {
+      report.gpu = fmt::format("{} and {}", report.gpu, writes);
+      report.notes.push_back(loop_prices_note(scenario));
+    }
+  }
   report.date = question.date ? question.date : scenario.date;
   report.work = work;
   report.has_programme = scenario.programme && !work.phases.empty();
@@ -239,7 +259,7 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
   in.run_gpu_hours = work.gpu_hours();
   if (report.has_programme) set_programme(*scenario.programme, in);
   if (work.service) set_service(*work.service, in);
-  report.notes = work.notes;
+  report.notes.insert(report.notes.end(), work.notes.begin(), work.notes.end());
   if (work.service) report.market = market_prices(scenario, book, report.date);
   if (report.market) {
     in.market_input = report.market->input;
@@ -248,7 +268,8 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
     in.market_elasticity = scenario.market ? scenario.market->elasticity : proto::Market().elasticity();
   }
 
-  const PricesAsked asked{book, power, report.date, question.rent_quantile};
+  const PricesAsked asked{book, power, report.date, question.rent_quantile,
+                          question.engine_power ? &*question.engine_power : nullptr};
   std::optional<RentQuote> rent;
   const std::vector<PriceModel> models = models_of(scenario, question);
   std::optional<InputError> refused;
@@ -321,9 +342,11 @@ std::optional<TokenPrices> market_prices(const Scenario& scenario, const PriceBo
   return out;
 }
 
-UsdPerSecond price_of_gpu(const Scenario& scenario, const PriceBook& book, const PowerModel& power) {
+UsdPerSecond price_of_gpu(const Scenario& scenario, const PriceBook& book, const PowerModel& power,
+                          const std::optional<PowerModel>& engine_power) {
   MoneyInputs in;
-  look_up_prices(scenario.price.model, scenario, {book, power, scenario.date}, in);
+  look_up_prices(scenario.price.model, scenario,
+                 {book, power, scenario.date, 0.5, engine_power ? &*engine_power : nullptr}, in);
   return usd_per_hour(gpu_hour(scenario.price.model, in).usd());
 }
 

@@ -39,6 +39,7 @@ struct ServiceWork {
 struct HoursRange {
   double p5 = 0, p95 = 0;
   std::vector<double> quantiles;  ///< evenly spaced; empty: log-normal
+  std::string source = {};        ///< empty: as a training run's
 };
 
 /// What is to be priced. Both may be there, at least one is.
@@ -117,8 +118,9 @@ struct CostQuestion {
   std::optional<Date> date;  ///< instead of the scenario's
   std::optional<int> draws;  ///< instead of the scenario's
   int workers = 1;
-  double rent_quantile = 0.5;      ///< of the offers of the day, for rented GPU-hours
-  std::optional<GridCarbon> grid;  ///< the site's
+  double rent_quantile = 0.5;              ///< of the offers of the day, for rented GPU-hours
+  std::optional<GridCarbon> grid;          ///< the site's
+  std::optional<PowerModel> engine_power;  ///< of the chip of rl.rollout_cluster; none: as the cluster's
 };
 
 /// Spreads that scenarios do not state: analysis/data/money/uncertainty.csv.
@@ -138,7 +140,9 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
 std::optional<TokenPrices> market_prices(const Scenario& scenario, const PriceBook& book,
                                          const std::optional<Date>& date);
 
-/// The price of a GPU-hour under the scenario's own model, for reports that only multiply. @throws as above.
-UsdPerSecond price_of_gpu(const Scenario& scenario, const PriceBook& book, const PowerModel& power);
+/// The price of a GPU-hour under the scenario's own model, for reports that only multiply; of a loop on two kinds of
+/// GPU, of the mean one. @throws as above.
+UsdPerSecond price_of_gpu(const Scenario& scenario, const PriceBook& book, const PowerModel& power,
+                          const std::optional<PowerModel>& engine_power = {});
 
 }  // namespace flopcast

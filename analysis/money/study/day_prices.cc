@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+
+#include "scenarios/resolve/rl/rl_scenario.h"
 
 namespace flopcast {
 namespace {
@@ -178,13 +181,94 @@ class Pricer {
   double rent_quantile_;
 };
 
+/// The mean of two, of which `share` is the second.
+struct Mean {
+  double share;
+  double of(double a, double b) const { return a + share * (b - a); }
+
+  /// What enters a GPU-hour as a product or a power is set so that the hour is the mean of both hours.
+  MoneyInputs of(const MoneyInputs& a, const MoneyInputs& b) const {
+    MoneyInputs out = a;
+    for (double MoneyInputs::*linear :
+         {&MoneyInputs::stated_usd_per_hour, &MoneyInputs::rental_usd_per_hour, &MoneyInputs::owned_server_usd,
+          &MoneyInputs::owned_network_usd, &MoneyInputs::amortised_server_usd, &MoneyInputs::site_rated_kw})
+      out.*linear = of(a.*linear, b.*linear);
+    const double drawn = of(a.site_rated_kw * a.owned_power_share, b.site_rated_kw * b.owned_power_share);
+    if (out.site_rated_kw > 0) out.owned_power_share = drawn / out.site_rated_kw;
+    const auto worth = [](const MoneyInputs& in) {
+      return in.amortised_server_usd * std::pow(10.0, -in.amortised_progress * in.amortised_age_years);
+    };
+    const double left = of(worth(a), worth(b));
+    out.amortised_age_years = left > 0 && a.amortised_progress > 0
+                                  ? std::log10(out.amortised_server_usd / left) / a.amortised_progress
+                                  : of(a.amortised_age_years, b.amortised_age_years);
+    return out;
+  }
+
+  /// Both markets move together.
+  RentQuote of(const RentQuote& a, const RentQuote& b) const {
+    RentQuote out = a;
+    out.usd_per_hour = of(a.usd_per_hour, b.usd_per_hour);
+    out.source = a.source + "; " + b.source;
+    const auto low = [](const RentQuote& q) {
+      return q.observed.size() > 1 ? q.observed.front() : q.low_factor * q.usd_per_hour;
+    };
+    const auto high = [](const RentQuote& q) {
+      return q.observed.size() > 1 ? q.observed.back() : q.high_factor * q.usd_per_hour;
+    };
+    out.low_factor = of(low(a), low(b)) / out.usd_per_hour;
+    out.high_factor = of(high(a), high(b)) / out.usd_per_hour;
+    const std::size_t offers =
+        std::min(a.observed.size(), b.observed.size()) > 1 ? std::max(a.observed.size(), b.observed.size()) : 1;
+    out.observed.assign(offers, out.usd_per_hour);
+    const auto quantile = [&](const RentQuote& q, std::size_t i) {
+      const double at =
+          static_cast<double>(i) / static_cast<double>(offers - 1) * static_cast<double>(q.observed.size() - 1);
+      const auto below = std::min(static_cast<std::size_t>(at), q.observed.size() - 2);
+      return q.observed[below] + (at - static_cast<double>(below)) * (q.observed[below + 1] - q.observed[below]);
+    };
+    for (std::size_t i = 0; offers > 1 && i < offers; ++i) out.observed[i] = of(quantile(a, i), quantile(b, i));
+    return out;
+  }
+};
+
+/// Prices of both kinds; those that are the same are said once.
+std::vector<UsedPrice> of_both(std::vector<UsedPrice> own, const std::vector<UsedPrice>& elsewhere,
+                               const std::string& own_gpu, const std::string& other_gpu) {
+  std::vector<UsedPrice> out;
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const UsedPrice& other = elsewhere[i];
+    const bool same = own[i].value == other.value && own[i].what == other.what;
+    out.push_back(own[i]);
+    if (same) continue;
+    out.back().what = own_gpu + ": " + own[i].what;
+    out.push_back(other);
+    out.back().what = other_gpu + ": " + other.what;
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<UsedPrice> look_up_prices(PriceModel model, const Scenario& scenario, const PricesAsked& asked,
                                       MoneyInputs& in, std::optional<RentQuote>* rent) {
   Pricer pricer(scenario, asked.book, asked.power, asked.date, asked.rent_quantile);
   std::vector<UsedPrice> used = pricer.look_up(model, in);
-  if (rent && pricer.rent()) *rent = pricer.rent();
+  std::optional<RentQuote> offers = pricer.rent();
+  if (scenario.rl && scenario.rl->rollout_cluster && model != PriceModel::stated) {
+    const RlScenario& rl = *scenario.rl;
+    Scenario engine = scenario;
+    engine.cluster = *rl.rollout_cluster;
+    Pricer other(engine, asked.book, asked.engine_power ? *asked.engine_power : asked.power, asked.date,
+                 asked.rent_quantile);
+    MoneyInputs elsewhere = in;
+    const std::vector<UsedPrice> more = other.look_up(model, elsewhere);
+    const Mean mean{static_cast<double>(rl.gpus_elsewhere()) / rl.gpus()};
+    in = mean.of(in, elsewhere);
+    if (offers && other.rent()) offers = mean.of(*offers, *other.rent());
+    used = of_both(std::move(used), more, scenario.cluster.node.gpu.name, engine.cluster.node.gpu.name);
+  }
+  if (rent && offers) *rent = offers;
   return used;
 }
 

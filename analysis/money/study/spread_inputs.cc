@@ -38,7 +38,7 @@ class Spreads {
                          "errors of the step, and what published runs lost (analysis/data/run_losses.csv)");
       } else if (range_) {
         add_unless_there("run.gpu_hours", {SpreadConfig::Kind::log_normal, range_->p5, range_->p95}, false,
-                         "failures at random, replayed");
+                         range_->source.empty() ? "failures at random, replayed" : range_->source);
       }
       if (model == PriceModel::rental && rent) add_rents(*rent);
     }

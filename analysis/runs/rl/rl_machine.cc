@@ -23,9 +23,7 @@ ClusterSpec cut_to(ClusterSpec cluster, int nodes) {
   return cluster;
 }
 
-const ClusterSpec& engine_cluster(const Scenario& scenario) {
-  return scenario.rl->rollout_cluster ? *scenario.rl->rollout_cluster : scenario.cluster;
-}
+const ClusterSpec& engine_cluster(const Scenario& scenario) { return scenario.rl->engine_cluster(scenario.cluster); }
 
 /// The models that are frozen, or trained beside the policy, are the policy's size unless they have a name.
 const ModelConfig& or_policy(const ModelConfig& model, const ModelConfig& policy) {
@@ -177,7 +175,37 @@ TrainerPrices RlMachine::trainer_prices(const RlConfig& config) {
   }
   if (config.with_reward_model() && config.frozen.gpus == 0)
     out.reward_forward = forward(or_policy(config.reward.model, policy));
+  out.held_up = held_up(out.shape, row.trains ? part : all);
   return out;
+}
+
+/// A pass takes as long as its slowest part lets it: a GPU that runs at `speed` computes for 1 / speed of what the pass
+/// would take on GPUs and links that are as their data sheets say.
+double RlMachine::held_up(const MicroBatchShape& shape, double micro_batches) {
+  const int gpus = rl().trainer_gpus();
+  std::vector<double> speeds(static_cast<std::size_t>(gpus), 1.0);
+  bool slow = false;
+  for (const SlowPart& part : scenario_.cluster.slow_parts) {
+    if (part.rank >= gpus) continue;
+    slow = true;
+    double& speed = speeds[static_cast<std::size_t>(part.rank)];
+    if (part.kind == SlowPart::Kind::gpu) speed = std::min(speed, part.speed);
+  }
+  if (!slow) return 0;
+  ClusterSpec as_they_should_be = trainer_topology_->cluster();
+  as_they_should_be.slow_parts.clear();
+  Topology topology(as_they_should_be);
+  const TrainerSetting as_is = setting(rl().update.model, shape);
+  TrainerSetting even = as_is;
+  even.topology = &topology;
+  const auto time = [&](const TrainerSetting& of) {
+    const bool update = rl().loop.algorithm->trains;
+    return (update ? update_line(of, micro_batches) : forward_line(of, micro_batches)).at(micro_batches);
+  };
+  const double share = std::min(1.0, time(even) / time(as_is));
+  double waits = 0;
+  for (const double speed : speeds) waits += 1 - std::min(1.0, share / speed);
+  return waits / gpus;
 }
 
 std::size_t RlMachine::number_of(const ModelConfig& model) {

@@ -54,6 +54,8 @@ class RlMachine {
   /// A copy of the critic on GPUs of its own.
   TrainerSetting critic_setting(const MicroBatchShape& shape);
   TrainerPrices trainer_prices(const RlConfig& config);
+  /// TrainerPrices::held_up.
+  double held_up(const MicroBatchShape& shape, double micro_batches);
   RlPrices prices(const RlConfig& config);
   std::unique_ptr<ServingSession> session(std::uint64_t seed);
   Bytes held(const ModelConfig& model, const char* item);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "analysis/runs/metric_table.h"
+#include "workloads/rl/settling.h"
 
 namespace flopcast {
 namespace {
@@ -27,8 +28,7 @@ GpuShares gpu_shares(RlRef r) {
   const RlStepMeans& s = r.step;
   const RlScenario& rl = r.rl();
   const double length = s.length.value(), training = s.training().value();
-  const double updating = (s.part(RlPart::update) + s.part(RlPart::critic_update)).value();
-  const double imbalance = updating * (1 - s.packed), awake = s.awake.value(), empty = s.empty.value();
+  const double imbalance = training - computing(r).value(), awake = s.awake.value(), empty = s.empty.value();
   // Work of answers that go on into the next step belongs to the time in which the engine may begin some.
   const double writing = std::min(s.engine_busy.value(), std::max(0.0, awake - empty));
   const double waits = (s.part(RlPart::generation) + s.part(RlPart::reward) + s.part(RlPart::drain)).value();
@@ -142,12 +142,12 @@ constexpr MetricRow<RlReport> kStepRows[] = {
     {"idle_tail", "1", "idle: tail",
      "Share of it in which a replica of the engine has nothing to do while others write",
      [](RlRef r) { return as::number(gpu_shares(r).tail); }, show::share},
-    {"idle_waiting", "1", "idle: waiting", "Share of it in which trainer or engine waits for the other",
+    {"idle_waiting", "1", "idle: waiting", "Share of it in which trainer or engine waits for the other, or for tools and rewards",
      [](RlRef r) { return as::number(gpu_shares(r).waiting); }, show::share},
     {"idle_moving", "1", "idle: moving", "Share of it in which weights, memory and data are on their way",
      [](RlRef r) { return as::number(gpu_shares(r).moving); }, show::share},
     {"idle_imbalance", "1", "idle: imbalance",
-     "Share of it in which replicas of the trainer wait for the one with most tokens",
+     "Share of it in which replicas of the trainer wait for the one with most tokens, and its GPUs for slow parts",
      [](RlRef r) { return as::number(gpu_shares(r).imbalance); }, show::share},
     {"idle_host", "1", "idle: host", "Share of it in which GPUs wait for the host's work between the parts of a step",
      [](RlRef r) { return as::number(gpu_shares(r).host); }, show::share},
@@ -173,6 +173,19 @@ constexpr MetricRow<RlReport> kStepRows[] = {
      [](RlRef r) { return as::count(r.rl().trainer_gpus()); }, show::whole},
     {"engine_gpus", "count", "engine's GPUs", "GPUs of the engine",
      [](RlRef r) { return as::count(r.rl().engine_gpus()); }, show::whole},
+    {"engine_gpu", "text", "engine's kind of GPU", "Kind of GPU that writes answers",
+     [](RlRef r) -> MetricValue {
+       if (!r.rl().generates()) return Absent{"nothing is generated"};
+       return as::word(r.rl().engine_cluster(r.scenario.cluster).node.gpu.name);
+     },
+     nullptr},
+    {"replayed_steps", "count", "replayed steps", "Steps that were replayed, those included that do not count",
+     [](RlRef r) { return as::count(r.replayed_steps); }, show::whole},
+    {"counted_steps", "count", "counted steps", "The last of these, of which the figures are means",
+     [](RlRef r) { return as::count(r.steps.size()); }, show::whole},
+    {"written_over_trained", "1", "written over trained",
+     "Tokens that the engine wrote in these over those that were trained on or thrown away",
+     [](RlRef r) { return as::number(written_over_gone(r.steps)); }, show::share},
     {"frozen_gpus", "count", "frozen models' GPUs", "GPUs of their own that frozen models have",
      [](RlRef r) { return as::count(r.rl().loop.frozen.gpus); }, show::whole},
     {"frozen_busy", "1", "frozen models at work", "Share of the step in which these read answers, mean over replicas",

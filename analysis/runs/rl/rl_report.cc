@@ -17,11 +17,14 @@ std::string rl_title(const RlReport& r, const TextStyle& style) {
   const ModelConfig& model = rl.model();
   std::string on =
       fmt::format("{}: {} on {} x {}", rl.loop.algorithm->name, model.title.empty() ? model.name : model.title,
-                  format_integer(rl.gpus()), r.scenario.cluster.node.gpu.title);
-  if (rl.separate())
-    on += fmt::format(", {} to train and {}{} to generate", format_integer(rl.trainer_gpus()),
-                      format_integer(rl.engine_gpus()),
-                      rl.rollout_cluster ? " x " + rl.rollout_cluster->node.gpu.title : "") +
+                  format_integer(rl.gpus() - rl.gpus_elsewhere()), r.scenario.cluster.node.gpu.title);
+  if (rl.rollout_cluster)
+    on += fmt::format("{} to train and {} x {} to generate",
+                      rl.loop.aside_gpus() > 0 ? fmt::format(", {}", format_integer(rl.trainer_gpus())) : "",
+                      format_integer(rl.engine_gpus()), rl.rollout_cluster->node.gpu.title);
+  else if (rl.separate())
+    on += fmt::format(", {} to train and {} to generate", format_integer(rl.trainer_gpus()),
+                      format_integer(rl.engine_gpus())) +
           (rl.overlap_gpus() > 0 ? fmt::format(", {} of them the trainer's", format_integer(rl.overlap_gpus())) : "");
   else if (rl.trains() && rl.generates())
     on += ", generation and training in turn";
@@ -67,11 +70,12 @@ std::string part_table(const RlReport& r, const TextStyle& style) {
   table.row({"step", format_time(r.step.length), ""});
   std::string out = table.render(style) + "\n";
   const auto share = [&](const char* metric) { return find_metric(found, metric)->shown(); };
-  out += add(fmt::format(
-      "of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine or "
-      "trainer, {} for weights and memory on their way, {} for the trainer's fullest replica, {} for the host",
-      share("rl.gpu_busy"), share("rl.idle_tail"), share("rl.idle_waiting"), share("rl.idle_moving"),
-      share("rl.idle_imbalance"), share("rl.idle_host")));
+  out +=
+      add(fmt::format("of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine, "
+                      "trainer, tools or rewards, {} for weights and memory on their way, {} for the trainer's fullest replica or slow "
+                      "parts, {} for the host",
+                      share("rl.gpu_busy"), share("rl.idle_tail"), share("rl.idle_waiting"), share("rl.idle_moving"),
+                      share("rl.idle_imbalance"), share("rl.idle_host")));
   return out;
 }
 
@@ -161,6 +165,7 @@ std::string to_text(const RlReport& r, const TextStyle& style) {
 report::Report to_message(const RlReport& r) {
   report::Report message;
   fill(metrics(r), message);
+  add_slow_parts(r.scenario, message);
   report::Rl& rl = *message.mutable_rl();
   for (const PhaseMemory& phase : r.memory) {
     report::RlPhaseMemory& out = *rl.add_phases();

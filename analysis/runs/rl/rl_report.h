@@ -70,8 +70,9 @@ struct RlRunProjection {
 struct RlReport {
   Scenario scenario;
   RlStepMeans step;
-  std::vector<RlStep> steps;  ///< that count
-  std::vector<RlSpan> spans;  ///< of all that were replayed
+  std::vector<RlStep> steps;       ///< that count
+  std::size_t replayed_steps = 0;  ///< these and those before them
+  std::vector<RlSpan> spans;       ///< of all that were replayed
   TrainerPrices trainer;
   SyncCost sync;
   ModelStates states;
@@ -88,6 +89,9 @@ struct RlReport {
     return error ? std::optional(range_for(figure, *error)) : std::nullopt;
   }
 };
+
+/// The trainer's mean GPU computes: without waiting for the fullest replica or slow parts.
+Seconds computing(const RlReport& report);
 
 /// "In 90 % of the cases it is 47 s to 120 s."; empty where the step has no range.
 std::string range_sentence(const RlReport& report);

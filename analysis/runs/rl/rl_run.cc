@@ -10,22 +10,29 @@
 #include "analysis/runs/published.h"
 #include "analysis/runs/rl/rl_machine.h"
 #include "scenarios/proto/report.pb.h"
+#include "workloads/rl/settling.h"
 #include "workloads/serving/session/session.h"
 
 namespace flopcast {
 namespace {
 
 /// GPUs at work draw their measured share of the rated power, others their idle power.
-Joules energy_of_step(const RlReport& report, const PowerModel& power) {
+Joules energy_of_step(const RlReport& report, const RlOptions& options) {
   const RlScenario& rl = report.rl();
-  const NodeSpec& node = report.scenario.cluster.node;
   const RlStepMeans& s = report.step;
-  const double training = s.training() / s.length, writing = s.engine_busy / s.length;
-  const auto draw = [&](double busy) { return step_power(node, power, std::min(1.0, busy)).training; };
+  const double training = computing(report) / s.length, writing = s.engine_busy / s.length;
+  const auto draw = [&](double busy) {
+    return step_power(report.scenario.cluster.node, options.power, std::min(1.0, busy)).training;
+  };
+  const auto engine_draw = [&](double busy) {
+    const NodeSpec& node = rl.engine_cluster(report.scenario.cluster).node;
+    return step_power(node, options.engine_power.value_or(options.power), std::min(1.0, busy)).training;
+  };
   const int own = rl.engine_gpus() - rl.overlap_gpus();
   const double of_trainer = rl.trainer_gpus() > 0 ? static_cast<double>(rl.overlap_gpus()) / rl.trainer_gpus() : 0;
-  const Watts working = rl.separate() ? rl.trainer_gpus() * draw(training + writing * of_trainer) + own * draw(writing)
-                                      : rl.working_gpus() * draw(training + writing);
+  const Watts working = rl.separate()
+                            ? rl.trainer_gpus() * draw(training + writing * of_trainer) + own * engine_draw(writing)
+                            : rl.working_gpus() * draw(training + writing);
   const Watts all = working + rl.loop.frozen.gpus * draw(s.frozen_busy / s.length) +
                     rl.loop.critic.gpus * draw(s.critic_busy / s.length);
   return report.scenario.price.pue * (all * s.length);
@@ -59,8 +66,7 @@ class Tally {
 
  private:
   static std::uint64_t answers_of(const RlConfig& config) {
-    const int steps = config.warm_up_steps() + std::max(1, config.replayed_steps);
-    return static_cast<std::uint64_t>(steps * config.answers());
+    return static_cast<std::uint64_t>(least_steps(config) * config.answers());
   }
   const std::function<bool(std::uint64_t, std::uint64_t)>& tell_;
   std::uint64_t before_ = 0, all_ = 0;
@@ -68,8 +74,7 @@ class Tally {
 
 Seconds step_at(RlMachine& machine, const RlConfig& config, int replicas, Tally& tally) {
   const RlOutcome outcome = machine.run(config, {}, tally.loop(config)).outcome;
-  const auto counted = std::span(outcome.steps).subspan(static_cast<std::size_t>(config.warm_up_steps()));
-  return means_of(counted, replicas).length;
+  return means_of(outcome.counted(), replicas).length;
 }
 
 /// Straight lines between the points, level beyond them.
@@ -115,22 +120,65 @@ RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOpti
   run.gpu_hours = in_hours(elapsed) * rl.gpus();
   run.cost = static_cast<double>(rl.gpus()) * (report.scenario.price.gpu * elapsed);
   const double steps_worth = elapsed / report.step.length;
-  run.energy = steps_worth * energy_of_step(report, options.power);
+  run.energy = steps_worth * energy_of_step(report, options);
   return run;
+}
+
+std::string replayed_note(const RlReport& report) {
+  const std::size_t counted = report.steps.size();
+  if (report.replayed_steps == 1) return "one step was replayed";
+  std::string out =
+      fmt::format("{} steps were replayed; the step is the mean of the last {}", report.replayed_steps, counted);
+  if (counted > 1) {
+    const auto [least, most] =
+        std::minmax_element(report.steps.begin(), report.steps.end(),
+                            [](const RlStep& a, const RlStep& b) { return a.length() < b.length(); });
+    out += fmt::format(", which take {} to {}", format_time(least->length()), format_time(most->length()));
+  }
+  if (report.rl().loop.asynchrony.staleness <= 0) return out;
+  const double level = written_over_gone(report.steps);
+  if (settled(report.steps))
+    return out + fmt::format("; in these the engine writes {} of the tokens that are trained on or thrown away",
+                             format_percent(level, 1));
+  return out + fmt::format(
+                   "; it has not settled: in these the engine writes {} of the tokens that are trained on or thrown "
+                   "away (rl.replayed_steps: more)",
+                   format_percent(level, 1));
+}
+
+/// GPUs of the clusters that have no part in the loop.
+std::vector<std::string> unused_notes(const Scenario& scenario) {
+  const RlScenario& rl = *scenario.rl;
+  std::vector<std::string> out;
+  const auto look_at = [&](const ClusterSpec& cluster, int taken, const char* what) {
+    if (taken < cluster.gpus())
+      out.push_back(
+          fmt::format("the loop takes {} of the {} GPUs of {}: GPU-hours, dollars, energy and failures are of "
+                      "these; the others do nothing",
+                      format_integer(taken), format_integer(cluster.gpus()), what));
+  };
+  look_at(scenario.cluster, rl.gpus() - rl.gpus_elsewhere(), "the cluster");
+  if (rl.rollout_cluster) look_at(*rl.rollout_cluster, rl.gpus_elsewhere(), "rl.rollout_cluster");
+  return out;
 }
 
 void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& options) {
   const RlScenario& rl = report.rl();
   const RlConfig& loop = rl.loop;
   auto& notes = report.notes;
-  const std::size_t replayed = report.steps.size() + static_cast<std::size_t>(loop.warm_up_steps());
-  notes.push_back(replayed == 1 ? "one step was replayed"
-                                : fmt::format("{} steps were replayed; the step is the mean of the last {}", replayed,
-                                              report.steps.size()));
+  notes.push_back(replayed_note(report));
   if (const std::int64_t own = report.scenario.cluster.gpus() - loop.aside_gpus();
       rl.generates() && !rl.separate() && !rl.rollout_cluster && rl.engine_gpus() < own)
     notes.push_back(fmt::format("{} of the {} GPUs write no answers: rollout has {} (rl.rollout.count)",
                                 own - rl.engine_gpus(), own, rl.engine_gpus()));
+  if (rl.rollout_cluster)
+    notes.push_back("both clusters hang on the fabric of the trainer's; new weights go over it, at the slower NIC's rate");
+  for (std::string& note : unused_notes(report.scenario)) notes.push_back(std::move(note));
+  if (report.run && rl.gpus_elsewhere() > 0 && report.scenario.price.stated &&
+      report.scenario.price.model == PriceModel::stated)
+    notes.push_back(
+        "the stated price (price.gpu) is taken of both kinds of GPU; price.model: \"rental\" and others look up each "
+        "kind's own");
   if (loop.algorithm->trains && loop.packing != AnswerPacking::padded)
     notes.push_back(
         fmt::format("a micro-batch holds {} sequences of {} tokens, as long as the one that a mean token is in; "
@@ -162,6 +210,12 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
 }
 
 }  // namespace
+
+Seconds computing(const RlReport& report) {
+  const RlStepMeans& s = report.step;
+  const Seconds updating = s.part(RlPart::update) + s.part(RlPart::critic_update);
+  return (1 - report.trainer.held_up) * (s.training() - (1 - s.packed) * updating);
+}
 
 Seconds RlStepMeans::training() const {
   Seconds sum;
@@ -224,7 +278,8 @@ RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
     for (const RlConfig& further : projected_loops(rl)) tally.expect(further);
   RlMachine::Loop loop = machine.run(rl.loop, {}, tally.loop(rl.loop));
   report.trainer = loop.prices;
-  const auto counted = std::span(loop.outcome.steps).subspan(static_cast<std::size_t>(rl.loop.warm_up_steps()));
+  const std::span<const RlStep> counted = loop.outcome.counted();
+  report.replayed_steps = loop.outcome.steps.size();
   report.steps.assign(counted.begin(), counted.end());
   report.spans = std::move(loop.outcome.spans);
   report.step = means_of(report.steps, rl.rollout.replicas, rl.loop.frozen.replicas());
@@ -242,8 +297,7 @@ RlExplanation explain_rl(const Scenario& scenario, const RlOptions& options) {
   const auto step = [&](const std::array<bool, kRlParts>& free) {
     const auto go_on = [&](std::int64_t) { return !options.keep_going || options.keep_going(0, 0); };
     const RlOutcome outcome = machine.run(rl.loop, free, go_on).outcome;
-    const auto counted = std::span(outcome.steps).subspan(static_cast<std::size_t>(rl.loop.warm_up_steps()));
-    return means_of(counted, rl.rollout.replicas);
+    return means_of(outcome.counted(), rl.rollout.replicas);
   };
   const RlStepMeans whole = step({});
   RlExplanation out;

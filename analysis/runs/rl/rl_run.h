@@ -1,6 +1,7 @@
 // From a scenario with `rl` to its report.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ class RlExplanation;
 
 struct RlOptions {
   PowerModel power;
+  std::optional<PowerModel> engine_power;    ///< where the engine has another chip; none: the same
   std::shared_ptr<const StepErrors> errors;  ///< none: no range of the step
   ReplayOptions replay;
   bool allow_oom = false;

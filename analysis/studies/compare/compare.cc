@@ -146,10 +146,12 @@ class States {
     return measure_of(r.step.step, r.gpus, r.step.tokens, measure);
   }
 
-  std::vector<std::string> remarks(Bytes capacity) const {
+  std::vector<std::string> remarks() const {
     std::vector<std::string> out;
     const auto count = [&](auto is) { return std::count_if(results_.begin(), results_.end(), is); };
-    if (const auto large = count([&](const StateResult& r) { return r.step.memory > capacity; }); large > 0) {
+    const auto too_large = [](const StateResult& r) { return r.step.memory > r.step.capacity; };
+    if (const auto large = count(too_large); large > 0) {
+      const Bytes capacity = std::find_if(results_.begin(), results_.end(), too_large)->step.capacity;
       out.push_back(fmt::format("{} of the {} replays between the two ends do not fit into {} and ran all the same",
                                 large, states_.size(), format_bytes(capacity)));
     }
@@ -168,7 +170,7 @@ class States {
   std::vector<StateResult> results_;
 };
 
-Waterfall waterfall(const States& states, const std::vector<Cause>& causes, Measure measure, Bytes capacity) {
+Waterfall waterfall(const States& states, const std::vector<Cause>& causes, Measure measure) {
   Waterfall out;
   out.measure = row_of(measure).name;
   out.unit = row_of(measure).unit;
@@ -184,7 +186,7 @@ Waterfall waterfall(const States& states, const std::vector<Cause>& causes, Meas
     share.alone = at(Causes{1} << i) - at(0);
     out.causes.push_back(std::move(share));
   }
-  out.remarks = states.remarks(capacity);
+  out.remarks = states.remarks();
   return out;
 }
 
@@ -221,7 +223,7 @@ Between between(const Scenario& a, const Scenario& b, const CompareOptions& opti
     if (fault && !whole_structure) continue;
     if (fault) refuse_state(causes, *fault);
     const Measure measure = options.measure.value_or(states.natural_measure());
-    Waterfall out = waterfall(states, causes, measure, a.cluster.node.gpu.hbm_usable());
+    Waterfall out = waterfall(states, causes, measure);
     if (whole_structure)
       out.remarks.emplace_back("model, plan, batch and schedule differ in ways that lean on each other: one cause");
     return {std::move(out), measure};
@@ -291,8 +293,7 @@ ScenarioComparison compare(const Scenario& scenario, const std::vector<Cause>& c
   steps_only.whole_runs = false;  // phases have plans of their own, which causes do not reach
   ScenarioComparison out;
   out.scenarios = replay_all({scenario, changed}, steps_only);
-  out.waterfalls.push_back(waterfall(states, causes, options.measure.value_or(states.natural_measure()),
-                                     scenario.cluster.node.gpu.hbm_usable()));
+  out.waterfalls.push_back(waterfall(states, causes, options.measure.value_or(states.natural_measure())));
   out.waterfalls[0].to = 1;
   return out;
 }

@@ -137,14 +137,15 @@ ScenarioComparison compare(const Scenario& scenario, const std::vector<Cause>& c
 struct QuickStep {
   Seconds step;
   double tokens = 0;
-  Bytes memory;
-  std::string fault;  ///< it cannot run
+  Bytes memory, capacity;  ///< of the GPU that is fullest
+  std::string fault;       ///< it cannot run
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
     field("step", &QuickStep::step);
     field("tokens", &QuickStep::tokens);
     field("memory", &QuickStep::memory);
+    field("capacity", &QuickStep::capacity);
     field("fault", &QuickStep::fault);
   }
 };

@@ -38,12 +38,12 @@ QuickStep quick_tokens(const Scenario& scenario, const RunOptions& options) {
   const ServedFigures f = serve(scenario, options.power);
   const double hours = f.tpot > Seconds(0) ? f.answer_hours() : f.prompt_hours();
   // Memory decides how many are served, not whether they are.
-  return {Seconds(hours * 3600 / scenario.cluster.gpus()), kTokens, Bytes(0), ""};
+  return {Seconds(hours * 3600 / scenario.cluster.gpus()), kTokens, Bytes(0), Bytes(0), ""};
 }
 
 QuickStep quick_loop(const Scenario& scenario, const RunOptions& options) {
   const ReplayedLoop loop = replay_loop(scenario, options.power, false);
-  return {loop.step, loop.tokens, loop.memory, ""};
+  return {loop.step, loop.tokens, loop.memory, loop.capacity, ""};
 }
 
 QuickStep quick_training(const Scenario& scenario, const RunOptions& options) {
@@ -51,7 +51,7 @@ QuickStep quick_training(const Scenario& scenario, const RunOptions& options) {
   ReplayOptions replaying;
   replaying.sharing = options.sharing;
   const Seconds step = replay(prepared.step.graph, prepared.topology->network(), {}, replaying).makespan;
-  return {step, prepared.step.tokens, fullest(prepared.step.memory), ""};
+  return {step, prepared.step.tokens, fullest(prepared.step.memory), scenario.cluster.node.gpu.hbm_usable(), ""};
 }
 
 QuickStep faulty(std::string fault) {
@@ -134,7 +134,11 @@ ComparedScenario compared(const Scenario& scenario, const CompareOptions& option
   out.title = scenario.title;
   out.gpus = gpus_at_work(scenario);
   out.gpus_per_node = scenario.cluster.node.gpus;
-  out.hardware = fmt::format("{} x {}", format_integer(out.gpus), scenario.cluster.node.gpu.title);
+  const int elsewhere = scenario.rl ? scenario.rl->gpus_elsewhere() : 0;
+  out.hardware = fmt::format("{} x {}", format_integer(out.gpus - elsewhere), scenario.cluster.node.gpu.title);
+  if (elsewhere > 0)
+    out.hardware +=
+        fmt::format(" and {} x {}", format_integer(elsewhere), scenario.rl->rollout_cluster->node.gpu.title);
   out.capacity = scenario.cluster.node.gpu.hbm_usable();
   if (scenario.rl)
     add_loop(scenario, options, out);

@@ -198,6 +198,31 @@ void add_service(Fields& out) {
   }
 }
 
+/// Replicas that have slow parts. Which they are the loader works out from the cluster.
+ScenarioField slow_pools_field() {
+  return {"slow", "slow replicas",
+          [](const Scenario& a, const Scenario& b) {
+            const auto &x = a.serving->pools, &y = b.serving->pools;
+            return x.size() != y.size() ||
+                   std::equal(x.begin(), x.end(), y.begin(),
+                              [](const PoolSpec& p, const PoolSpec& q) { return p.slow == q.slow; });
+          },
+          [](const Scenario& from, Scenario& to) {
+            change_serving(to, [&](ServingScenario& serving) {
+              const auto& pools = from.serving->pools;
+              for (std::size_t i = 0; pools.size() == serving.pools.size() && i < pools.size(); ++i)
+                serving.pools[i].slow = pools[i].slow;
+            });
+          },
+          [](const Scenario& s) {
+            std::ptrdiff_t slow = 0;
+            for (const PoolSpec& pool : s.serving->pools)
+              slow += static_cast<std::ptrdiff_t>(pool.slow.size()) -
+                      std::count(pool.slow.begin(), pool.slow.end(), ReplicaSpeed{});
+            return fmt::format("{}", slow);
+          }};
+}
+
 ScenarioField pools_field() {
   return {"plan", "pools",
           [](const Scenario& a, const Scenario& b) { return a.serving->pools.size() == b.serving->pools.size(); },
@@ -251,10 +276,57 @@ ScenarioField traffic_field() {
           }};
 }
 
+/// The cluster of the engine alone, field by field as the other one. Loops of which only one has such a cluster differ
+/// in that, which copies all of it.
+void add_rollout_cluster(Fields& out) {
+  const auto both = [](const Scenario& a, const Scenario& b) {
+    return a.rl->rollout_cluster.has_value() && b.rl->rollout_cluster.has_value();
+  };
+  for (const auto& leaf : leaves_of<ClusterSpec>()) {
+    ScenarioField field = field_of(*leaf);
+    field.name = "engine's " + field.name;
+    field.same = [both, leaf = leaf.get()](const Scenario& a, const Scenario& b) {
+      return !both(a, b) || leaf->same(*a.rl->rollout_cluster, *b.rl->rollout_cluster);
+    };
+    field.copy = [both, leaf = leaf.get()](const Scenario& from, Scenario& to) {
+      if (both(from, to))
+        change_loop(to, [&](RlScenario& rl) { leaf->copy(*from.rl->rollout_cluster, *rl.rollout_cluster); });
+    };
+    field.text = [leaf = leaf.get()](const Scenario& s) {
+      return s.rl->rollout_cluster ? leaf->text(*s.rl->rollout_cluster) : std::string();
+    };
+    out.push_back(std::move(field));
+  }
+  out.push_back({"plan", "rollout_cluster",
+                 [](const Scenario& a, const Scenario& b) {
+                   return a.rl->rollout_cluster.has_value() == b.rl->rollout_cluster.has_value();
+                 },
+                 [](const Scenario& from, Scenario& to) {
+                   change_loop(to, [&](RlScenario& rl) { rl.rollout_cluster = from.rl->rollout_cluster; });
+                 },
+                 [](const Scenario& s) {
+                   return s.rl->rollout_cluster ? text_of(*s.rl->rollout_cluster) : std::string("the trainer's");
+                 }});
+}
+
+/// Replicas of the engine that have slow parts. Which they are the loader works out from the clusters.
+ScenarioField slow_engine_field() {
+  return {"slow", "slow replicas of the engine",
+          [](const Scenario& a, const Scenario& b) { return a.rl->rollout.slow == b.rl->rollout.slow; },
+          [](const Scenario& from, Scenario& to) {
+            change_loop(to, [&](RlScenario& rl) { rl.rollout.slow = from.rl->rollout.slow; });
+          },
+          [](const Scenario& s) {
+            const auto& slow = s.rl->rollout.slow;
+            return fmt::format(
+                "{}", slow.size() - static_cast<std::size_t>(std::count(slow.begin(), slow.end(), ReplicaSpeed{})));
+          }};
+}
+
 /// Everything of a loop: the update and the engine are parts of it.
 void add_loop(Fields& out) {
   for (const auto& leaf : leaves_of<RlScenario>()) {
-    if (leaf->traits.cause == "run") continue;
+    if (leaf->traits.cause == "run" || leaf->shown == "rollout_cluster") continue;
     out.push_back(adapted(
         *leaf, [](const Scenario& s) -> const RlScenario& { return *s.rl; },
         [](Scenario& s, const auto& with) { change_loop(s, with); }));
@@ -273,6 +345,7 @@ Fields make_serving_fields() {
   add_cluster(out);
   add_pools(out);
   out.push_back(pools_field());
+  out.push_back(slow_pools_field());
   add_service(out);
   out.push_back(traffic_field());
   return out;
@@ -281,6 +354,8 @@ Fields make_serving_fields() {
 Fields make_rl_fields() {
   Fields out;
   add_cluster(out);
+  add_rollout_cluster(out);
+  out.push_back(slow_engine_field());
   add_loop(out);
   return out;
 }

@@ -69,6 +69,11 @@ struct LoopPlanStudy {
   std::optional<LoopChoice> own;   ///< what the scenario states
   std::vector<LoopLeftOut> left_out;
   double screened = 0;  ///< plans of the trainer that were priced in closed form
+  /// Of the cluster, and of the engine's own where it has one.
+  int gpus() const {
+    const auto& elsewhere = base.rl->rollout_cluster;
+    return base.cluster.gpus() + (elsewhere ? elsewhere->gpus() : 0);
+  }
 };
 
 /// @throws InputError: no loop, nothing open, nothing fits (with the reason of the first); Interrupted.

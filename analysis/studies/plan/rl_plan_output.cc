@@ -18,8 +18,8 @@ constexpr std::size_t kLoopsShown = 12, kLoopsLeftOutShown = 6;
 std::string answer_text(const LoopPlanStudy& study) {
   const PlannedLoop& best = study.plans.front();
   std::string text = fmt::format("{} on {}: a step takes {} ({:.4g} tokens per second and GPU) with {}.",
-                                 study.base.title, format_integer(study.base.cluster.gpus()) + " GPUs",
-                                 format_time(best.step), best.tokens_per_s_per_gpu(), loop_text(best.choice));
+                                 study.base.title, format_integer(study.gpus()) + " GPUs", format_time(best.step),
+                                 best.tokens_per_s_per_gpu(), loop_text(best.choice));
   if (best.gpu_hours > 0) {
     text += fmt::format(" {} such steps take {} GPU-hours", format_integer(study.base.rl->loop.run.steps),
                         format_count(best.gpu_hours));
@@ -93,7 +93,7 @@ report::LoopPlanStudy to_message(const LoopPlanStudy& study) {
   report::LoopPlanStudy message;
   message.set_scenario(study.base.name);
   message.set_title(study.base.title);
-  message.set_gpus(study.base.cluster.gpus());
+  message.set_gpus(study.gpus());
   message.set_screened(study.screened);
   for (const PlannedLoop& p : study.plans) {
     report::PlannedLoop& entry = *message.add_plans();

@@ -34,6 +34,14 @@ struct RlScenario {
   }
   /// That the loop takes.
   int gpus() const { return working_gpus() + loop.aside_gpus(); }
+  /// Of them those of `rollout_cluster`, which may be of another kind.
+  int gpus_elsewhere() const { return rollout_cluster ? engine_gpus() : 0; }
+  const ClusterSpec& engine_cluster(const ClusterSpec& own) const { return rollout_cluster ? *rollout_cluster : own; }
+  /// Nodes on which it has GPUs.
+  int nodes(const ClusterSpec& own) const {
+    const auto taken = [](int gpus, const ClusterSpec& of) { return (gpus + of.node.gpus - 1) / of.node.gpus; };
+    return taken(gpus() - gpus_elsewhere(), own) + taken(gpus_elsewhere(), engine_cluster(own));
+  }
   /// Updates of a step and epoch.
   int updates() const { return loop.algorithm->trains ? static_cast<int>(loop.answers() / update.batch.sequences) : 1; }
 

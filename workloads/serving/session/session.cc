@@ -133,6 +133,12 @@ SessionTotals ServingSession::totals() const {
   return out;
 }
 
+ReplicaCounters ServingSession::counters() const {
+  ReplicaCounters out;
+  for (const FleetUnit& unit : fleet_.of(fleet_.pools().front())) out += unit.replica->counters_at(now_);
+  return out;
+}
+
 bool ServingSession::archive(StateArchive& state) {
   if (!flow_.archive(state)) return false;
   state(jobs_, gaps_, books_, fleet_, faults_, sampler_, now_, events_, cut_);

@@ -61,6 +61,8 @@ class ServingSession {
   void on_result(ResultSink sink) { flow_.on_result(std::move(sink)); }
 
   SessionTotals totals() const;
+  /// Of the first pool's replicas up to now: of iterations under way what is over.
+  ReplicaCounters counters() const;
 
  private:
   Ticks next_tick();

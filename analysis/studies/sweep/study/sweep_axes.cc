@@ -56,7 +56,8 @@ class AxisExpansion {
       return {};
     }
     check_paths();
-    if (faulty()) return {};
+    // An unknown kind the law of its field has refused, with its place.
+    if (faulty() || (axis_.has_entries() && !known_entries(axis_.entries().kind()))) return {};
     SweepAxis out;
     out.name = axis_.has_name() ? axis_.name() : axis_.path_size() > 0 ? axis_.path(0) : "";
     if (axis_.point_size() > 0)

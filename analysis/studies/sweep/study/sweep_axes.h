@@ -35,6 +35,8 @@ SweepAxis expanded(const AxisPlace& at, const AxisContext& context, Diagnostics&
 /// Axes of equal length as one. @pre not empty
 SweepAxis zipped(const std::vector<SweepAxis>& axes, const std::string& name);
 
+/// Whether axes may go over this kind of library.
+bool known_entries(const std::string& kind);
 /// Entries of a library of which `where` holds, sorted by name.
 std::vector<std::string> entries_where(const proto::AxisEntries& entries, const std::string& path,
                                        const AxisContext& context, Diagnostics& faults);

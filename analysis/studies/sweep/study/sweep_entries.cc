@@ -37,6 +37,9 @@ std::optional<NamedValue> entry_field(const Libraries& libraries, const std::str
   if (kind == "nodes") return node_field(libraries, entry, name);
   if (kind == "fabrics") return message_value(load_entry<proto::Fabric>(libraries, entry).message, name);
   if (kind == "models") return message_value(load_entry<proto::Model>(libraries, entry).message, name);
+  if (kind == "software") return message_value(load_entry<proto::Software>(libraries, entry).message, name);
+  if (kind == "engines") return message_value(load_entry<proto::EngineProfile>(libraries, entry).message, name);
+  if (kind == "frameworks") return message_value(load_entry<proto::RlFramework>(libraries, entry).message, name);
   if (kind == "clusters") {
     const auto cluster = load_entry<proto::Cluster>(libraries, entry);
     return name.starts_with("node.") ? node_field(libraries, cluster.message.node(), name.substr(5))
@@ -58,19 +61,24 @@ std::optional<NamedValue> entry_field(const Libraries& libraries, const std::str
 }
 
 std::vector<std::string> property_names(const std::string& kind) {
-  const google::protobuf::Descriptor* type = kind == "gpus"        ? proto::Gpu::descriptor()
-                                             : kind == "nodes"     ? proto::Node::descriptor()
-                                             : kind == "fabrics"   ? proto::Fabric::descriptor()
-                                             : kind == "models"    ? proto::Model::descriptor()
-                                             : kind == "clusters"  ? proto::Cluster::descriptor()
-                                             : kind == "scenarios" ? proto::Scenario::descriptor()
-                                                                   : nullptr;
+  const google::protobuf::Descriptor* type = kind == "gpus"         ? proto::Gpu::descriptor()
+                                             : kind == "nodes"      ? proto::Node::descriptor()
+                                             : kind == "fabrics"    ? proto::Fabric::descriptor()
+                                             : kind == "models"     ? proto::Model::descriptor()
+                                             : kind == "clusters"   ? proto::Cluster::descriptor()
+                                             : kind == "scenarios"  ? proto::Scenario::descriptor()
+                                             : kind == "software"   ? proto::Software::descriptor()
+                                             : kind == "engines"    ? proto::EngineProfile::descriptor()
+                                             : kind == "frameworks" ? proto::RlFramework::descriptor()
+                                                                    : nullptr;
   std::vector<std::string> names{"name"};
   for (int i = 0; type && i < type->field_count(); ++i) names.push_back(type->field(i)->name());
   return names;
 }
 
 }  // namespace
+
+bool known_entries(const std::string& kind) { return kind == "schedules" || property_names(kind).size() > 1; }
 
 std::vector<std::string> entries_where(const proto::AxisEntries& entries, const std::string& path,
                                        const AxisContext& context, Diagnostics& faults) {
