@@ -390,6 +390,13 @@ TEST_CASE("loads of GPUs are not loads of experts, and a capacity bounds either"
   CHECK(with("training.expert_load.capacity_factor=1") == Approx(step_of(kExperts)));
   CHECK(with("training.expert_load.capacity_factor=1.25") > step_of(kExperts));
   CHECK(with("training.expert_load.capacity_factor=1.25") < ranks);
+  // However wide the spread, a GPU gets no more than all tokens once, which is what a capacity of four times takes.
+  const auto spread = [](const char* how) {
+    return step_of(kExperts, {"training.expert_load.kind=skewed", "training.expert_load.level=rank",
+                              std::string("training.expert_load.coefficient_of_variation=") + how});
+  };
+  CHECK(spread("1.7") <= step_of(kExperts, {"training.expert_load.capacity_factor=4"}) * (1 + 1e-9));
+  CHECK(spread("1.7") > spread("1"));
   CHECK_THROWS_WITH(with("training.expert_load.capacity_factor=0"), Catch::Matchers::ContainsSubstring("0.1"));
   CHECK_THROWS_WITH(with("training.expert_load.capacity_factor=4.5"),  // 8 experts, 2 per token
                     Catch::Matchers::ContainsSubstring("at most 4"));

@@ -259,8 +259,14 @@ class StepBuilder {
           100 * config_.gpu_speed_spread(), config_.plan.replicas() * config_.plan.tensor, 100 * (stretch - 1)));
     }
     if (step_.hottest_load > 1) {
-      step_.notes.push_back(fmt::format("the busiest expert rank gets {:.1f} % more tokens than the mean",
-                                        100 * (step_.hottest_load - 1)));
+      const MoeConfig& moe = config_.model.moe;
+      const bool full = step_.hottest_load >= most_of_mean(moe.experts, moe.experts_per_token) * (1 - 1e-9) &&
+                        !config_.expert_load.capacity_factor;
+      step_.notes.push_back(fmt::format(
+          "the busiest expert rank gets {:.1f} % more tokens than the mean{}", 100 * (step_.hottest_load - 1),
+          full ? fmt::format(": more cannot be, for a token goes to {} different ones of {} experts",
+                             moe.experts_per_token, moe.experts)
+               : ""));
     }
   }
 
