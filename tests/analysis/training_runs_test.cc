@@ -376,6 +376,24 @@ TEST_CASE("adapters leave out weight gradients and the optimiser; packed documen
   CHECK(step_of(kSmall, {packed}) > 0.8 * step_of(kSmall));
 }
 
+TEST_CASE("FP8 has scales unless it is said to have none", "[training]") {
+  const std::vector<std::string> fp8{"training.precision.linear=fp8"};
+  const auto with = [&](const char* scaling) {
+    std::vector<std::string> sets = fp8;
+    sets.push_back(std::string("training.precision.scaling=") + scaling);
+    return sets;
+  };
+  CHECK(step_of(kDense, fp8) == step_of(kDense, with("per_tensor")));
+  CHECK(step_of(kDense, with("none")) < step_of(kDense, fp8));
+  const Scenario silent = testing::resolved(kDense, fp8), none = testing::resolved(kDense, with("none"));
+  const auto has = [](const std::vector<std::string>& lines, const std::string& part) {
+    return std::any_of(lines.begin(), lines.end(), [&](const std::string& l) { return l.find(part) != l.npos; });
+  };
+  CHECK(has(silent.defaults_used, "training.precision.scaling = \"per_tensor\" ("));
+  CHECK_FALSE(has(silent.defaults_used, "training.precision.scaling = \"none\""));
+  CHECK(has(none.notes, "WHAT-IF: FP8 operands without scales"));
+}
+
 TEST_CASE("loads of GPUs are not loads of experts, and a capacity bounds either") {
   constexpr const char* kExperts = "mixtral_8x7b_64_h100";
   const std::vector<std::string> skewed{"training.expert_load.kind=skewed",
