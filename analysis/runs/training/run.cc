@@ -317,21 +317,44 @@ void run_step(const Scenario& scenario, const RunOptions& options, TrainingRepor
   });  // an unfolded graph is large: gone before the next one comes
 }
 
-// What the step is made of on its critical path, where every GPU was replayed: the path of the step folded, without
-// slow parts. A range must not depend on how the step was replayed. None: something else keeps it from being folded.
-std::optional<CriticalPath> path_of_folded(const Scenario& scenario, const RunOptions& options) {
-  Scenario even = scenario;
-  even.cluster.slow_parts.clear();
+// What a step is made of, as its folded replay has it.
+struct FoldedStep {
+  CriticalPath path;
+  SourceShare sources;
+  std::size_t replayed = 1;
+};
+
+// The same of a step whose GPUs were all replayed: a range must not depend on how the step was replayed. What keeps it
+// from being folded is left out: slow parts that cannot be folded, then leaves that nodes contend for. None: something
+// else does.
+std::optional<FoldedStep> folded_step(const Scenario& scenario, const RunOptions& options) {
   TrainingConfig config = *scenario.training;
   config.unfolded = false;
   RunOptions quiet = options;
   quiet.extra_sinks.clear();
-  TrainingReport folded;
-  with_enough_micro_batches(config, false, [&](StepExtent extent) {
-    const PreparedStep prepared = prepare_step(even, config, extent, asks(quiet));
-    return !prepared.step.folded || replay_step(config, prepared, quiet, folded);
-  });
-  return folded.path;
+  Scenario even = scenario;
+  const auto try_it = [&] {
+    std::optional<FoldedStep> out;
+    with_enough_micro_batches(config, false, [&](StepExtent extent) {
+      const PreparedStep prepared = prepare_step(even, config, extent, asks(quiet));
+      if (!prepared.step.folded) return true;
+      TrainingReport report;
+      if (!replay_step(config, prepared, quiet, report)) return false;
+      if (report.path) out = FoldedStep{std::move(*report.path), prepared.step.sources, prepared.step.ranks.size()};
+      return true;
+    });
+    return out;
+  };
+  std::optional<FoldedStep> out = try_it();
+  if (!out && !even.cluster.slow_parts.empty()) {
+    even.cluster.slow_parts.clear();
+    out = try_it();
+  }
+  if (!out && even.cluster.fabric.oversubscription > 1) {
+    even.cluster.fabric.oversubscription = 1;
+    out = try_it();
+  }
+  return out;
 }
 
 // Local updates: the step of one worker, which stands for all, and its share of the exchange between them.
@@ -455,11 +478,16 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
   if (options.errors) {
     StepOrigins origins;
     origins.step = report.step_time;
-    std::optional<CriticalPath> path = report.path;
-    if (!path && scenario.training->local.workers <= 1) path = path_of_folded(scenario, options);
-    origins.path = path ? &*path : nullptr;
-    origins.sources = &report.sources;
-    origins.replayed = report.run.replayed_gpus;
+    std::optional<FoldedStep> folded;
+    if (report.path) {
+      folded = FoldedStep{*report.path, report.sources, report.run.replayed_gpus};
+    } else if (scenario.training->local.workers <= 1) {
+      folded = folded_step(scenario, options);
+    }
+    origins.path = folded ? &folded->path : nullptr;
+    origins.sources = folded ? &folded->sources : &report.sources;
+    origins.replayed = folded ? folded->replayed : report.run.replayed_gpus;
+    if (scenario.kernels) origins.die = known_die(*scenario.kernels, scenario.cluster.node.gpu);
     origins.memory = &report.fullest_memory();
     origins.software = &scenario.training->software;
     origins.experts = scenario.training->model.moe.experts > 0;
