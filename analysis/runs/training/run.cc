@@ -22,7 +22,6 @@
 #include "workloads/training/step/steady_state.h"
 
 namespace flopcast {
-namespace {
 
 ReplayOptions replay_options(const RunOptions& options) {
   ReplayOptions replay;
@@ -31,6 +30,19 @@ ReplayOptions replay_options(const RunOptions& options) {
   replay.progress = options.progress;
   return replay;
 }
+
+RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, const RunOptions& options) {
+  RunFacts run;
+  run.operations = result.operations;
+  run.transfers = result.transfers;
+  run.contended_flows = result.contended_flows;
+  run.fingerprint = fingerprint.value();
+  run.sharing = options.sharing;
+  run.solver = options.solver;
+  return run;
+}
+
+namespace {
 
 /// Whether to go on, while nothing is replayed yet.
 std::function<bool()> asks(const RunOptions& options) {
@@ -72,17 +84,6 @@ void check_memory(const Scenario& scenario, const TrainingConfig& config, const 
       format_integer(static_cast<double>(config.batch.sequence_length)), format_bytes(table.total()),
       format_bytes(capacity));
   if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
-}
-
-RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, const RunOptions& options) {
-  RunFacts run;
-  run.operations = result.operations;
-  run.transfers = result.transfers;
-  run.contended_flows = result.contended_flows;
-  run.fingerprint = fingerprint.value();
-  run.sharing = options.sharing;
-  run.solver = options.solver;
-  return run;
 }
 
 void set_rates(TrainingReport& report, const TrainingStep& step) {
@@ -498,70 +499,6 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     origins.open = open_factors(scenario, {report.step_time, origins.memory->total()}, options);
     report.range = step_range(origins, *options.errors);
     if (report.projection) spread_hours(*report.projection, scenario, report.range->log_error, options);
-  }
-  compare_with_published(report);
-  return report;
-}
-
-namespace {
-
-/// Bytes on busy ports are known as rates of links are; launches and hops less well, and least where nobody measured
-/// them.
-FigureRange collective_range(const CollectiveReport& report, const CollectiveRow& row, const StepErrors& errors) {
-  const Scenario& scenario = report.scenario;
-  const bool within = scenario.collective->ranks <= scenario.cluster.node.gpus;
-  const bool measured = scenario.links && scenario.links->measured(scenario.cluster.node.gpu.architecture);
-  const double rate = !within || !measured ? errors.of("data_exchange").log_sd : errors.of("collective_rate").log_sd;
-  const double start =
-      errors.of(!measured ? "collective_start_unmeasured"
-                : within  ? "collective_start"
-                          : "collective_start_network")
-          .log_sd;
-  const double port = std::min(1.0, report.port_bound / report.time);
-  const double log_sd = std::hypot(port * rate, (1 - port) * start);
-  FigureRange range = log_normal_range(report.time.value(), log_sd);
-  if (std::string_view(row.name).starts_with("nccl")) range.p95 += errors.of("collective_caller").late.value();
-  return range;
-}
-
-}  // namespace
-
-CollectiveReport run_collective(const Scenario& scenario, const RunOptions& options) {
-  assert(scenario.collective);
-  check_published(scenario);
-  const CollectiveConfig& config = *scenario.collective;
-  const CollectiveRow* const row = find_collective(config.operation);
-  assert(row != nullptr && "the loader checks names");
-  Topology topology(config.measured_links ? scenario.cluster : at_full_rates(scenario.cluster));
-  const OperationGraph graph = make_collective_graph(topology, *row, config.bytes, config.ranks, config.copies,
-                                                     config.measured_links ? scenario.links.get() : nullptr);
-  FingerprintSink fingerprint;
-  TimelineSink* const sinks[] = {&fingerprint};
-  const ReplayResult result = replay(graph, topology.network(), sinks, replay_options(options));
-
-  const NodeSpec& node = scenario.cluster.node;
-  CollectiveReport report;
-  report.scenario = scenario;
-  report.notes = scenario.notes;
-  report.run = run_facts(result, fingerprint, options);
-  report.run.folded = false;
-  report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);
-  report.time = result.makespan;
-  report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : endpoint_bandwidth(scenario.cluster);
-  report.closed_form = row->closed_form_time(config.ranks, config.bytes, report.port);
-  report.closed_form_applies = node.gpus == 1 || config.ranks <= node.gpus;
-  for (const LinkLoad& busiest : busiest_links(graph, topology.network(), report.time, 1)) {
-    report.port_bound = report.time * busiest.utilisation;
-  }
-  report.algorithm_bandwidth = config.bytes / report.time;
-  // As NCCL's tests have it: what a port of a flat network has to carry, over the time.
-  report.bus_bandwidth = report.port * (report.closed_form / report.time);
-  if (config.measured_links) {
-    if (options.errors) report.range = collective_range(report, *row, *options.errors);
-    if (scenario.links && !scenario.links->measured(node.gpu.architecture)) {
-      report.notes.push_back(
-          fmt::format("links of {} were not measured: protocol costs are those of H100 and H800", node.gpu.title));
-    }
   }
   compare_with_published(report);
   return report;
