@@ -168,6 +168,9 @@ void with_enough_micro_batches(const TrainingConfig& config, bool whole, Replays
 }
 
 void copy_facts(const TrainingStep& step, TrainingReport& report) {
+  report.settled = step.settled;
+  // Where the limit decides, kernels are priced at the clock of long runs, and it falls from there.
+  if (report.settled) report.settled->clock *= report.scenario.training->overheads.vendor_clock;
   report.ranks = step.ranks;
   report.stages = step.stages;
   report.stages_of_rank = step.schedule.stage_of;

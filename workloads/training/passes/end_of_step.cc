@@ -172,7 +172,7 @@ void EndOfStep::add(const ShardPlan& beside) {
     const OpId update = graph_.compute(program.rank.compute, price.time / program.rank.speed, plain(OpName::optimizer));
     graph_.after(update, reduced);
     // A lone GPU waits for nobody at the end of a step, so that its host works ahead of it.
-    if (config_.overheads.step > Seconds(0) && gpus > 1) {
+    if (config_.overheads.step > Seconds(0) && gpus > 1 && config_.mechanisms.host) {
       graph_.compute(program.rank.compute, config_.overheads.step, plain(OpName::host));
     }
   }
