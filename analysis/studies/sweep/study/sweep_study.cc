@@ -263,10 +263,11 @@ class StudyReader {
     std::vector<std::string> seeds;
     const proto::Scenario& base = *out_.bases.at(out_.scenario).message;
     if (base.has_serving()) seeds.push_back("serving.seed");
+    if (base.has_rl()) seeds.push_back("rl.seed");
     if (base.has_cluster_life() || (base.has_run() && base.has_training())) seeds.push_back("resilience.seed");
     if (seeds.empty()) {
       return add("replicas", fmt::format("{} of a scenario in which nothing is random", in_.replicas()),
-                 "a scenario that serves requests, or a run or a cluster's life with failures");
+                 "a scenario that serves requests, a loop, or a run or a cluster's life with failures");
     }
     SweepAxis axis{"replica", {{"replica", "", true}}, {}};
     for (int i = 0; i < in_.replicas(); ++i) {
