@@ -138,7 +138,7 @@ SUMMARY = [
      summed_up("serving engines, tokens/s, nothing fitted", ("median", "^median.*not published"))),
     ("R1-Zero's reinforcement learning on 512 H800, lengths read off a figure, nothing fitted",
      one("R1's GPU-hours, lengths read off its figures", "R1-Zero", lambda hours: f"{hours / 1e3:.1f} K GPU-hours")),
-    ("reinforcement learning steps on GB200 (NeMo-RL, rooflines), nothing fitted",
+    ("reinforcement learning steps on GB200 (NeMo-RL), nothing fitted",
      whole_group("RL steps, NeMo-RL on GB200, nothing fitted")),
     ("board power of H100s while vLLM serves, nothing fitted",
      summed_up("board power of serving, nothing fitted", ("median", "dense"), ("with experts spread", "spread"))),

@@ -142,8 +142,17 @@ void plan_points(AppRun& run, const AppScenario& asked, const AppLoader& loader)
   const Environment& environment = loader.environment();
   OpenScenario open = loader.open(asked);
   if (!open.scenario.training) {
-    throw InputError(Diagnostic{asked.label, 0, 0, "training", "nothing",
-                                "training { ... }: the plan of a training step is what is searched", ""});
+    const char* what = open.scenario.serving ? "a service" : "no training";
+    throw InputError(Diagnostic{asked.label, 0, 0, "plan", what,
+                                "a training step, whose plans are searched here; `flopcast plan FILE --open all` "
+                                "searches deployments of services and layouts of loops too",
+                                ""});
+  }
+  if (open.scenario.rl) {
+    throw InputError(Diagnostic{asked.label, 0, 0, "plan", "a loop",
+                                "a training step, whose plans are searched here; `flopcast plan FILE --open all` "
+                                "searches layouts of loops and deployments of services too",
+                                ""});
   }
   open.scenario.published.clear();
   const ResolvedScenario whole = completed(std::move(open.scenario), environment.data());

@@ -69,6 +69,13 @@ const std::vector<UsualSpread>& EnvironmentData::usual_spreads() const {
   return usual_spreads_.get([&] { return load_usual_spreads(libraries_); });
 }
 
+const EngineFlags& EnvironmentData::engine_flags() const {
+  return engine_flags_.get([&] {
+    const std::string file = required_file(libraries_, kEngineFlagsFile);
+    return EngineFlags(parse_csv(read_text_file(file), file));
+  });
+}
+
 Environment load_environment(const std::vector<std::string>& folders) {
   return Environment(std::make_shared<const EnvironmentData>(Libraries::discover(folders)));
 }

@@ -10,6 +10,7 @@
 #include "analysis/money/prices/price_book.h"
 #include "analysis/money/study/cost_study.h"
 #include "analysis/runs/energy.h"
+#include "analysis/runs/serving/exchange/engine_flags.h"
 #include "analysis/runs/serving/serving_spread.h"
 #include "analysis/runs/training/run_losses.h"
 #include "analysis/runs/training/step_range.h"
@@ -56,6 +57,7 @@ class EnvironmentData {
   std::shared_ptr<const RunLosses> run_losses() const;
   const PriceBook& prices() const;
   const std::vector<UsualSpread>& usual_spreads() const;
+  const EngineFlags& engine_flags() const;
 
  private:
   Libraries libraries_;
@@ -68,6 +70,7 @@ class EnvironmentData {
   Lazy<std::shared_ptr<const RunLosses>> run_losses_;
   Lazy<PriceBook> prices_;
   Lazy<std::vector<UsualSpread>> usual_spreads_;
+  Lazy<EngineFlags> engine_flags_;
 };
 
 }  // namespace flopcast

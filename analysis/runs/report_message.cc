@@ -132,12 +132,13 @@ void describe(const ReplayedRank& rank, const RankMetrics& metrics, report::Rank
   out.set_bubble_s(metrics.parts.bubble.value());
   out.set_optimizer_s(metrics.parts.optimizer().value());
   out.set_exposed_communication_s(metrics.exposed_communication.value());
+  out.set_host_wait_s(metrics.host.value());
   out.set_compute_busy_s(metrics.compute_busy.value());
   out.set_communication_busy_s(metrics.communication_busy.value());
 }
 
-void describe(const CriticalPath& path, report::CriticalPath& out) {
-  for (const CriticalPath::Share& share : path.by_name) {
+void describe(const CriticalPath& path, const SourceShare& sources, report::CriticalPath& out) {
+  for (const CriticalPath::Share& share : shares_with_host(path, sources)) {
     report::PathShare& item = *out.add_by_name();
     item.set_name(share.name);
     item.set_time_s(share.time.value());
@@ -155,7 +156,7 @@ void describe(const TrainingReport& report, report::Training& out) {
   for (std::size_t r = 0; r < report.ranks.size(); ++r) {
     describe(report.ranks[r], report.rank_metrics[r], *out.add_ranks());
   }
-  if (report.path) describe(*report.path, *out.mutable_critical_path());
+  if (report.path) describe(*report.path, report.sources, *out.mutable_critical_path());
   for (const LinkLoad& load : report.busiest_links) {
     report::LinkLoad& item = *out.add_busiest_links();
     item.set_link(load.name);

@@ -24,10 +24,11 @@ struct Format {
   const char* field;
 };
 // TF32 multiplies numbers of 19 bits (1 sign, 8 exponent, 10 mantissa), whatever they are stored in.
-constexpr std::array<Format, 7> kFormats{{{"bf16", 16, "bf16_peak"},
+constexpr std::array<Format, 8> kFormats{{{"bf16", 16, "bf16_peak"},
                                           {"fp8", 8, "fp8_peak"},
                                           {"int8", 8, "int8_peak"},
                                           {"fp4", 4, "fp4_peak"},
+                                          {"fp6", 6, "fp6_peak"},
                                           {"tf32", 19, "tf32_peak"},
                                           {"fp64", 64, "fp64_peak"},
                                           {"fp32", 32, "fp32_peak"}}};

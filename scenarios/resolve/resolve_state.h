@@ -25,7 +25,7 @@ struct ResolveState {
   const FileRule& rule_;
   bool open_;                               // the plan is still to be chosen: nothing is said of it
   std::vector<std::string> habits_used_{};  // of engines' profiles
-  bool gradients_of_software_ = false;      // their precision, where the scenario is silent
+  std::vector<std::string> decided_{};      // fields that something else than their default decides: said as habits
   Scenario out_{};
   ModelConfig model_{};
   bool cluster_known_ = false;

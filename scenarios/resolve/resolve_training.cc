@@ -45,6 +45,7 @@ class TrainingResolver {
     config.model = model_;
     load_fields(t, config);
     check_laws(config, {"training.plan", "training.batch"});
+    settle_scaling(t.precision(), config.precision);
     if (sound("training.precision")) {
       check_precision(config.precision, places_, faults_);
       check_recompute(config.recompute, places_, faults_);
@@ -53,6 +54,9 @@ class TrainingResolver {
     }
     if (!open_ && sound("training.expert_load") && sound("training.plan") && model_known_)
       check_expert_load(config.expert_load, config.plan, model_, places_, faults_);
+    if (config.expert_load.kind == ExpertLoad::Kind::skewed && !t.expert_load().has_coefficient_of_variation())
+      add("training.expert_load.coefficient_of_variation", "nothing",
+          "how much the loads vary, such as 0.4, beside kind: \"skewed\"");
     if (cluster_known_ && config.communication_sms >= out_.cluster.node.gpu.sms) {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
@@ -61,7 +65,7 @@ class TrainingResolver {
     if (!t.has_attention_kernel()) config.attention_kernel = attention_kernel_of(config.software, model_);
     if (!t.precision().has_gradients() && config.precision.gradients != config.software.gradients) {
       config.precision.gradients = config.software.gradients;
-      state_.gradients_of_software_ = true;
+      state_.decided_.emplace_back(kGradientsField);
       state_.habits_used_.push_back(
           fmt::format("{} = \"{}\" ({})", kGradientsField, name(config.software.gradients), t.software()));
     }
@@ -110,6 +114,22 @@ class TrainingResolver {
   }
 
  private:
+  /// FP8 is trained with scales: one for each tensor, where nothing is said. None at all is a what-if.
+  void settle_scaling(const proto::Precision& stated, PrecisionPlan& precision) {
+    if (precision.linear != Precision::fp8) return;
+    if (!stated.has_scaling()) {
+      precision.scaling = Scaling::per_tensor;
+      state_.decided_.emplace_back("training.precision.scaling");
+      state_.habits_used_.push_back(
+          "training.precision.scaling = \"per_tensor\" (Transformer Engine, Megatron-Core and torchao unless told "
+          "otherwise)");
+    } else if (precision.scaling == Scaling::none) {
+      out_.notes.push_back(
+          "WHAT-IF: FP8 operands without scales (training.precision.scaling: none), as no framework trains: casts and "
+          "products are faster than they would be");
+    }
+  }
+
   void check_split_sequence(const TrainingConfig& config, const std::string& plan) {
     if (open_ || !config.software.experts_split_sequence || config.plan.sequence_parallel || config.plan.tensor < 2 ||
         !model_known_ || model_.moe.experts == 0)

@@ -332,7 +332,9 @@ class Resolver : private ResolveState {
         if (rule != "stated" && setting.starts_with(std::string(path) + ".memory_share =")) return true;
       // A stated price says itself that it is one.
       // What the software decides is said behind it.
-      const bool decided = gradients_of_software_ && setting.starts_with(kGradientsField) && !setting.ends_with(')');
+      const bool decided = std::any_of(decided_.begin(), decided_.end(), [&](const std::string& field) {
+        return setting.starts_with(field + " =") && !setting.ends_with(')');
+      });
       return decided || resilience_default_idle(in_.resilience(), setting) || setting.starts_with("price.model =");
     });
     if (!in_.has_price() && !in_.has_cluster_life())

@@ -135,6 +135,8 @@ TEST_CASE("claims: at least 25, each with a source, and the contested ones in bo
   verdict("loss-leader", "holds only if read as: R1's output price");
   verdict("mtp-1.8x", "holds only if read as: tokens per iteration at 85 %");
   verdict("tpot-limit", ",holds,");
+  verdict("r1-same-cluster", ",holds,");
+  verdict("engineering", ",fails,");  // the H800 saves more over the A800 than FP8 and DualPipe on it
 }
 
 TEST_CASE("claims about prices, days and memory fall where a reading does", "[claims]") {

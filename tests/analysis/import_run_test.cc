@@ -215,7 +215,8 @@ TEST_CASE("what deploy writes comes back as the deployment that it was", "[analy
         "\" tensor: 4 max_batch: 96 token_budget: 4096 "
         "memory_share: 0.88 kv_cache: \"fp8\" page_tokens: 32 } }\n";
     const ResolvedScenario first = resolve_text(text, "first.textproto", environment());
-    const std::string command = to_text(launch_commands(first.value(), "llama-3.1-70b"));
+    const std::string command =
+        to_text(launch_commands(first.value(), "llama-3.1-70b", environment().data().engine_flags()));
     const ResolvedScenario again = scenario_of(imported(command));
     const EngineConfig &a = first.value().serving->pools.at(0).engine, &b = again.value().serving->pools.at(0).engine;
     CHECK(a.plan.tensor == b.plan.tensor);

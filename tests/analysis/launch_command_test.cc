@@ -1,7 +1,9 @@
 // Is a deployment started as it was simulated, each flag from its field?
 #include "analysis/runs/serving/exchange/launch_command.h"
 
+#include "analysis/face/environment_data.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/scenarios/fixture.h"
 #include "workloads/serving/pricing/replica_memory.h"
@@ -30,7 +32,8 @@ serving {
 
 std::vector<LaunchCommand> commands(const std::string& text) {
   const TemporaryFolder folder;
-  return launch_commands(load_scenario(folder.write("deploy.textproto", text), {}, libraries()), "MODEL");
+  return launch_commands(load_scenario(folder.write("deploy.textproto", text), {}, libraries()), "MODEL",
+                         testing::environment().data().engine_flags());
 }
 
 TEST_CASE("flags follow the fields of the scenario, and name them", "[analysis][serving]") {
@@ -47,6 +50,53 @@ TEST_CASE("flags follow the fields of the scenario, and name them", "[analysis][
   CHECK_THAT(trtllm, ContainsSubstring("trtllm-serve MODEL") && ContainsSubstring("--max_batch_size 128") &&
                          ContainsSubstring("capacity_scheduler_policy: GUARANTEED_NO_EVICT") &&
                          ContainsSubstring("enable_chunked_prefill: false"));
+}
+
+TEST_CASE("a version is told what it knows, and the rest is named", "[analysis][serving]") {
+  const std::string moe =
+      replaced(replaced(kDense, "llama-3.1-70b", "qwen3-30b-a3b"), "max_batch: 128",
+               "max_batch: 128 expert: 4 redundant_experts: 8 expert_transport: \"all_to_all\" graph_sizes: \"1 2 4\"");
+  const auto as = [&](const char* engine, const std::string& text) {
+    return to_text(commands(replaced(text, "vllm-0.12", engine)));
+  };
+  CHECK_THAT(as("vllm-0.12", moe), ContainsSubstring("--all2all-backend deepep_low_latency") &&
+                                       ContainsSubstring("--eplb-config") &&
+                                       ContainsSubstring("--cudagraph-capture-sizes 1 2 4"));
+  // 0.11.0: a variable, and sizes of graphs by another name.
+  CHECK_THAT(as("vllm-0.11", moe), ContainsSubstring("export VLLM_ALL2ALL_BACKEND=deepep_low_latency") &&
+                                       !ContainsSubstring("--all2all-backend") &&
+                                       ContainsSubstring("--cuda-graph-sizes 1 2 4"));
+  CHECK_THAT(as("vllm-0.9", moe), !ContainsSubstring("async-scheduling") && !ContainsSubstring("--enable-eplb") &&
+                                      ContainsSubstring("redundant_experts: vllm of 0.9 has no flag for it") &&
+                                      ContainsSubstring("--cuda-graph-sizes 1 2 4"));
+  CHECK_THAT(as("sglang-0.4", moe), ContainsSubstring("--enable-ep-moe") && !ContainsSubstring("--ep-size") &&
+                                        ContainsSubstring("--enable-deepep-moe --deepep-mode auto") &&
+                                        !ContainsSubstring("--enable-eplb") &&
+                                        ContainsSubstring("redundant_experts: "));
+  CHECK_THAT(as("sglang-0.5.9", moe),
+             ContainsSubstring("--ep-size 4") && ContainsSubstring("--moe-a2a-backend deepep --deepep-mode auto"));
+  CHECK_THAT(as("trtllm-1.0", moe), ContainsSubstring("num_slots: 136"));
+  // Stages and asynchronous scheduling came together in 0.16.
+  const std::string deep = replaced(kDense, "tensor: 4", "tensor: 4 pipeline: 2 overlap_scheduling: true");
+  const std::string one = replaced(deep, "count: 2", "count: 1");
+  CHECK_THAT(as("vllm-0.14", one),
+             ContainsSubstring("--no-async-scheduling") && ContainsSubstring("overlap_scheduling beside pipeline"));
+  CHECK_THAT(as("vllm-0.16", one), ContainsSubstring("  --async-scheduling"));
+}
+
+TEST_CASE("servers of prompts and of answers find each other, and overlap what they can", "[analysis][serving]") {
+  const std::string vllm = replaced(kSplit, "sglang-0.5.9", "vllm-0.12");
+  CHECK_THAT(to_text(commands(vllm)), ContainsSubstring("export VLLM_NIXL_SIDE_CHANNEL_HOST=\"$OWN_ADDRESS\""));
+  CHECK_THAT(
+      kubernetes_manifest(commands(vllm), "v3"),
+      ContainsSubstring("name: VLLM_NIXL_SIDE_CHANNEL_HOST, valueFrom: { fieldRef: { fieldPath: status.podIP } }"));
+  const std::string apart =
+      replaced(kDense, "replicas { count: 2 engine: \"vllm-0.12\" tensor: 4",
+               "prefill { engine: \"trtllm-1.1\" tensor: 4 }\n  decode { engine: \"trtllm-1.1\" tensor: 4");
+  const std::vector<LaunchCommand> pools = commands(apart);
+  REQUIRE(pools.size() == 2);
+  CHECK_THAT(pools[0].options_file, ContainsSubstring("disable_overlap_scheduler: true"));
+  CHECK_THAT(pools[1].options_file, ContainsSubstring("disable_overlap_scheduler: false"));
 }
 
 TEST_CASE("a manifest has as many replicas and GPUs as the deployment", "[analysis][serving]") {

@@ -1,4 +1,7 @@
 // Does `flopcast policy answer` put the work on the chips that a rule leaves, planned anew?
+#include <set>
+
+#include <fmt/ranges.h>
 #include <google/protobuf/util/json_util.h>
 
 #include "analysis/render/text/format.h"
@@ -30,6 +33,31 @@ const report::AnswerRow& row_of(const report::AnsweredWork& work, const std::str
   }
   FAIL("no row of " + chip);
   return work.rows(0);
+}
+
+TEST_CASE("policy answer of a day: what else is in force, and no chips of later years", "[policy]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kSparse);
+  const report::PolicyAnswer a = answered("2025-08-15 --for " + file + " --chips h20");
+  std::set<std::string> also;
+  for (const report::AnswerRule& rule : a.also()) also.insert(rule.rule());
+  for (const char* rule : {"D2025_08", "R2025_01_FOUNDRY", "G2025_05"}) CHECK(also.count(rule) == 1);
+  const auto chip = [](const report::PolicyAnswer& of, const std::string& name) {
+    for (const report::JudgedChip& c : of.chips())
+      if (c.chip() == name) return c;
+    FAIL("no chip " + name);
+    return report::JudgedChip();
+  };
+  CHECK_THAT(fmt::format("{}", fmt::join(chip(a, "h20").also(), "; ")),
+             ContainsSubstring("D2025_08: licence for 15 %"));
+
+  const report::PolicyAnswer early = answered("2022-10-06 --for " + file + " --chips a800-sxm,tpu-v7");
+  CHECK(chip(early, "tpu-v7").later());
+  CHECK(chip(early, "h20").later());
+  CHECK_FALSE(chip(early, "a100-sxm").later());
+  const testing::Outcome text = testing::flopcast("policy answer 2022-10-06 --for " + file + " --chips tpu-v7");
+  CHECK_THAT(text.out, ContainsSubstring("Launched behind 2022-10-06, so no chips of that day: ") &&
+                           !ContainsSubstring("Of the chips that exist and are free, tpu-v7"));
 }
 
 TEST_CASE("policy answer: chips by margin, the work on each, what binds", "[policy]") {

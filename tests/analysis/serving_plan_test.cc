@@ -56,6 +56,16 @@ TEST_CASE("a stricter promise serves fewer; prompts and answers apart are tried"
     return study.plans.front().requests_per_gpu();
   };
   CHECK(best("ttft=1s,tpot=40ms") <= best("ttft=4s,tpot=100ms"));
+  // What compares is what a request costs on all GPUs: who serves more per GPU serves them cheaper, split or not.
+  const ServingPlanStudy study =
+      plan_serving(kName, testing::environment(), kFew, open_to({"all"}, "ttft=4s,tpot=100ms"));
+  const double price = study.base.price.gpu.value();
+  REQUIRE(price > 0);
+  for (std::size_t i = 0; i < study.plans.size(); ++i) {
+    const PlannedUnit& plan = study.plans[i];
+    CHECK(study.usd_per_1000_requests(plan) == Approx(1000 * price / plan.requests_per_gpu()));
+    if (i > 0) CHECK(study.usd_per_1000_requests(study.plans[i - 1]) <= study.usd_per_1000_requests(plan) * (1 + 1e-9));
+  }
 }
 
 TEST_CASE("the best deployment written out is a scenario that keeps the promise", "[plan]") {

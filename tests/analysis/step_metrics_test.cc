@@ -80,6 +80,41 @@ TEST_CASE("communication is exposed where the compute lane waits for it inside a
   CHECK(reduced.ranks[0].communication_busy.value() == Approx(3));
 }
 
+TEST_CASE("what the host takes anyway is no wait for communication", "[analysis]") {
+  testing::SmallStep builder;
+  const auto rank = builder.add_rank(0);
+  builder.begin_pass(rank, PassKind::forward);
+  const OpId forward = builder.compute(rank, OpName::mlp_forward, 4);  // 1 of it waits for the host
+  builder.after(builder.communicate(rank, OpName::combine_forward, 3), forward);
+  builder.end_pass();
+  TrainingStep step = std::move(builder).build();
+  step.passes.front().host = Seconds(1);
+  step.passes.front().host_beside = Seconds(2);
+  const Reduced reduced = replayed(std::move(step));
+  CHECK(reduced.ranks[0].host.value() == Approx(3));
+  CHECK(reduced.ranks[0].exposed_communication.value() == Approx(1));
+  CHECK(reduced.ranks[0].parts.passes().value() == Approx(7));
+}
+
+TEST_CASE("a path names what of it waits for the host", "[analysis]") {
+  const auto name = [](OpName of) { return training_op_names()[static_cast<std::size_t>(of)]; };
+  CriticalPath path;
+  path.length = Seconds(10);
+  path.by_name = {{name(OpName::mlp_forward), Seconds(6), 2}, {name(OpName::dispatch_forward), Seconds(4), 1}};
+  SourceShare sources{};
+  const auto at = static_cast<std::size_t>(OpName::mlp_forward);
+  sources.of[at][0] = Seconds(6);
+  CHECK(shares_with_host(path, sources).size() == 2);
+  sources.host[at] = Seconds(2);
+  sources.host_beside[at] = Seconds(3);
+  const std::vector<CriticalPath::Share> shares = shares_with_host(path, sources);
+  REQUIRE(shares.size() == 3);
+  CHECK(shares[0].name == name(OpName::host));
+  CHECK(shares[0].time.value() == Approx(5));
+  CHECK(shares[1].time.value() == Approx(4));  // MLP
+  CHECK(shares[2].time.value() == Approx(1));  // dispatch
+}
+
 TEST_CASE("a pass that starts before the one before it has ended gets only the time after it", "[analysis]") {
   testing::SmallStep builder;
   const auto rank = builder.add_rank(0);

@@ -12,6 +12,7 @@
 #include "tests/paths.h"
 
 using namespace flopcast;
+using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
@@ -128,6 +129,13 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
                            "memory_kept",
                            "memory_logits",
                            "memory_libraries",
+                           "die_gemm",
+                           "die_gemm_fp8",
+                           "die_expert_gemm",
+                           "die_attention_forward",
+                           "die_attention_backward",
+                           "die_memory_bound",
+                           "die_of_architecture",
                            "memory_buffers",
                            "memory_software",
                            "software",
@@ -249,6 +257,32 @@ TEST_CASE("a range does not depend on whether every GPU was replayed") {
   REQUIRE_FALSE(unfolded.run.folded);
   CHECK(unfolded.range->step_s.p5 == Approx(folded.range->step_s.p5));
   CHECK(unfolded.range->step_s.p95 == Approx(folded.range->step_s.p95));
+}
+
+TEST_CASE("nor on slow parts or leaves that the steps themselves do not hang on") {
+  for (const char* slow : {"cluster.slow[0].nic=9", "cluster.slow[0].gpu=9", "cluster.slow[0].nvlink=9"}) {
+    CAPTURE(slow);
+    const std::vector<std::string> sets{"cluster.nodes=4", "training.plan.data=8", "training.plan.zero_stage=3", slow,
+                                        "cluster.slow[0].speed=0.2"};
+    std::vector<std::string> all = sets;
+    all.push_back("training.unfolded=true");
+    const TrainingReport folded = report_of(kSmall, sets), unfolded = report_of(kSmall, all);
+    REQUIRE(folded.step_time.value() == Approx(unfolded.step_time.value()));
+    CHECK(unfolded.range->step_s.p5 == Approx(folded.range->step_s.p5));
+    CHECK(unfolded.range->step_s.p95 == Approx(folded.range->step_s.p95));
+  }
+}
+
+TEST_CASE("kernels of a die that nobody measured are less sure, and the report says so") {
+  const auto of = [](const char* node) {
+    return report_of("h100_llama_3_1_8b_bf16_8", {std::string("cluster.node_override.gpu=") + node});
+  };
+  const TrainingReport h100 = report_of("h100_llama_3_1_8b_bf16_8"), mi300x = of("mi300x"), b300 = of("b300-sxm");
+  CHECK(mi300x.range->log_error > 1.5 * h100.range->log_error);
+  CHECK(b300.range->log_error > h100.range->log_error);
+  CHECK(b300.range->log_error < mi300x.range->log_error);
+  CHECK_THAT(mi300x.range->inputs.front().title, ContainsSubstring("of a die that nobody measured"));
+  CHECK_THAT(h100.range->inputs.front().title, !ContainsSubstring("nobody measured"));
 }
 
 TEST_CASE("a published run took no more memory than its GPUs have") {

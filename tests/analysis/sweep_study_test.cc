@@ -234,6 +234,10 @@ TEST_CASE("Replicas need something random", "[sweep]") {
   CHECK(candidate_at(study, 3).sets.back() == "resilience.seed=3");
   const std::string step = testing::kDense.substr(0, testing::kDense.find("run {"));
   CHECK_THAT(StudyFile(axis, step).faults(), ContainsSubstring("in which nothing is random"));
+  // What is wrong with a library's name stands where it is written.
+  const std::string of_library = "axis { path: \"training.schedule\" entries { kind: \"algorithms\" } }\n";
+  CHECK_THAT(StudyFile(of_library).faults(),
+             ContainsSubstring("axis[0].entries.kind: found \"algorithms\"") && ContainsSubstring(".textproto:"));
 }
 
 }  // namespace

@@ -454,6 +454,24 @@ TEST_CASE("adapters leave out weight gradients and the optimiser; packed documen
   CHECK(step_of(kSmall, {packed}) > 0.8 * step_of(kSmall));
 }
 
+TEST_CASE("FP8 has scales unless it is said to have none", "[training]") {
+  const std::vector<std::string> fp8{"training.precision.linear=fp8"};
+  const auto with = [&](const char* scaling) {
+    std::vector<std::string> sets = fp8;
+    sets.push_back(std::string("training.precision.scaling=") + scaling);
+    return sets;
+  };
+  CHECK(step_of(kDense, fp8) == step_of(kDense, with("per_tensor")));
+  CHECK(step_of(kDense, with("none")) < step_of(kDense, fp8));
+  const Scenario silent = testing::resolved(kDense, fp8), none = testing::resolved(kDense, with("none"));
+  const auto has = [](const std::vector<std::string>& lines, const std::string& part) {
+    return std::any_of(lines.begin(), lines.end(), [&](const std::string& l) { return l.find(part) != l.npos; });
+  };
+  CHECK(has(silent.defaults_used, "training.precision.scaling = \"per_tensor\" ("));
+  CHECK_FALSE(has(silent.defaults_used, "training.precision.scaling = \"none\""));
+  CHECK(has(none.notes, "WHAT-IF: FP8 operands without scales"));
+}
+
 TEST_CASE("loads of GPUs are not loads of experts, and a capacity bounds either") {
   constexpr const char* kExperts = "mixtral_8x7b_64_h100";
   const std::vector<std::string> skewed{"training.expert_load.kind=skewed",
@@ -468,6 +486,13 @@ TEST_CASE("loads of GPUs are not loads of experts, and a capacity bounds either"
   CHECK(with("training.expert_load.capacity_factor=1") == Approx(step_of(kExperts)));
   CHECK(with("training.expert_load.capacity_factor=1.25") > step_of(kExperts));
   CHECK(with("training.expert_load.capacity_factor=1.25") < ranks);
+  // However wide the spread, a GPU gets no more than all tokens once, which is what a capacity of four times takes.
+  const auto spread = [](const char* how) {
+    return step_of(kExperts, {"training.expert_load.kind=skewed", "training.expert_load.level=rank",
+                              std::string("training.expert_load.coefficient_of_variation=") + how});
+  };
+  CHECK(spread("1.7") <= step_of(kExperts, {"training.expert_load.capacity_factor=4"}) * (1 + 1e-9));
+  CHECK(spread("1.7") > spread("1"));
   CHECK_THROWS_WITH(with("training.expert_load.capacity_factor=0"), Catch::Matchers::ContainsSubstring("0.1"));
   CHECK_THROWS_WITH(with("training.expert_load.capacity_factor=4.5"),  // 8 experts, 2 per token
                     Catch::Matchers::ContainsSubstring("at most 4"));

@@ -37,6 +37,7 @@ const std::map<std::string, std::string> kElsewhere{
     {"fp4_peak", "products of four-bit operands (replicas.weights: \"fp4\"), which no chip here multiplies"},
     {"int8_peak", "TPP of an export rule"},
     {"tf32_peak", "TPP of an export rule"},
+    {"fp6_peak", "TPP of an export rule"},
     {"fp64_peak", "TPP of an export rule"},
     {"fp32_peak", "TPP of an export rule"},
     {"tpp", "an export rule"},

@@ -8,6 +8,13 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
+/// Nearly all picks for one of DeepSeek-V3's 256 experts.
+const std::string kBusyExpert = [] {
+  std::string text = "schedule: \"1f1b\" expert_load { kind: \"given\" shares: [9";
+  for (int i = 1; i < 256; ++i) text += ", 0.01";
+  return text + "] }";
+}();
+
 struct Slip {
   const char* what;
   const char* from;
@@ -110,6 +117,21 @@ TEST_CASE("each slip of the pen has its diagnostic") {
            "schedule: \"1f1b\" expert_load { kind: \"given\" shares: [1, 2] }",
            "training.expert_load.shares: found 2 shares, expected one for each of the 256 experts of "
            "deepseek-v3"},
+      Slip{"an expert that gets more than every token", "schedule: \"1f1b\"", kBusyExpert.c_str(),
+           "training.expert_load.shares: found 77.9 % for expert 0, expected at most 12.5 % for one: a token goes to 8 "
+           "different experts"},
+      Slip{"a spread that nothing takes", "schedule: \"1f1b\"",
+           "schedule: \"1f1b\" expert_load { coefficient_of_variation: 0.6 }",
+           "training.expert_load.coefficient_of_variation: found 0.6 beside kind: \"balanced\", expected 0, unless "
+           "kind: "
+           "\"skewed\" takes it (try kind: \"skewed\")"},
+      Slip{"a level of nothing", "schedule: \"1f1b\"", "schedule: \"1f1b\" expert_load { level: \"rank\" }",
+           "training.expert_load.level: found \"rank\" beside kind: \"balanced\", expected nothing, unless "},
+      Slip{"skewed, and not how much", "schedule: \"1f1b\"", "schedule: \"1f1b\" expert_load { kind: \"skewed\" }",
+           "training.expert_load.coefficient_of_variation: found nothing, expected how much the loads vary"},
+      Slip{"a spread beyond all tokens to the same experts", "schedule: \"1f1b\"",
+           "schedule: \"1f1b\" expert_load { kind: \"skewed\" coefficient_of_variation: 6 }",
+           "training.expert_load.coefficient_of_variation: found 6, expected at most 5.57"},
       Slip{"copies that nobody places", "schedule: \"1f1b\"", "schedule: \"1f1b\" expert_load { redundant_experts: 8 }",
            "training.expert_load.redundant_experts: found 8, expected 0, unless placement: \"eplb\" places "
            "them"},

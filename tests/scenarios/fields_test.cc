@@ -85,9 +85,10 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   check_pair<Scenario>(proto::Scenario::descriptor(), {"model", "model_override", "under_rule"});
 
   // What rules and prices look at is read from the message itself (scenarios/policy/chip.cc, analysis/money/).
-  check_pair<GpuSpec>(proto::Gpu::descriptor(),
-                      {"int8_peak", "tf32_peak", "fp64_peak", "memory_type", "scale_up", "die_area", "process", "price",
-                       "tpp", "datacenter_marketed", "unknown", "alias", "scale", "transistors", "memory_area"});
+  check_pair<GpuSpec>(
+      proto::Gpu::descriptor(),
+      {"int8_peak", "fp6_peak", "tf32_peak", "fp64_peak", "memory_type", "scale_up", "die_area", "process", "price",
+       "tpp", "datacenter_marketed", "unknown", "alias", "scale", "transistors", "memory_area"});
   check_pair<NodeSpec>(proto::Node::descriptor(), {"base", "scale"});
   check_pair<FabricSpec>(proto::Fabric::descriptor(), {"base", "scale"});
   check_pair<SlowPart>(proto::SlowPart::descriptor(), {"gpu", "nic", "nvlink"});

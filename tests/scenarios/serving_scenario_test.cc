@@ -55,6 +55,27 @@ TEST_CASE("weights are as the model's files publish them, where nothing else is 
   CHECK(precision(kServing).linear == Precision::bf16);
 }
 
+TEST_CASE("prefixes of conversations are found page by page, as the engine keeps them", "[scenarios][serving]") {
+  const std::string talk = replaced(kServing, "stream {", "stream { conversation { turns: 3 } ");
+  const auto blocks = [&](const char* replicas) {
+    const Scenario scenario =
+        load_text(replaced(talk, "count: 2 tensor: 2", std::string("count: 2 tensor: 2 ") + replicas));
+    CHECK(scenario.serving->pools[0].prefix.block_tokens ==
+          scenario.serving->traffic.classes[0].sessions->block_tokens);
+    return scenario.serving->pools[0].prefix.block_tokens;
+  };
+  CHECK(blocks("engine: \"vllm-0.18\"") == 16);
+  CHECK(blocks("engine: \"trtllm-1.2\"") == 32);
+  CHECK(blocks("engine: \"sglang-0.5.9\"") == 8);  // pages of one token, eight at a time
+  CHECK(blocks("") == 64);
+  CHECK(blocks("page_tokens: 24") == 24);
+  // Pools of unlike pages find what both keep.
+  const std::string apart = replaced(talk, "replicas { count: 2 tensor: 2 }",
+                                     "prefill { count: 1 page_tokens: 16 } decode { count: 1 page_tokens: 24 }");
+  const Scenario two = load_text(apart);
+  for (const PoolSpec& pool : two.serving->pools) CHECK(pool.prefix.block_tokens == 48);
+}
+
 TEST_CASE("what cannot work is refused with its reason", "[scenarios][serving]") {
   CHECK_THAT(without("tensor: 2", "tensor: 3"), ContainsSubstring("a divisor of the 32 heads"));
   CHECK_THAT(without("count: 2", "count: 200"), ContainsSubstring("at most the 16 GPUs"));

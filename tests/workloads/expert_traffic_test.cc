@@ -66,6 +66,22 @@ Bytes total(const std::vector<ExpertTraffic>& traffic, Bytes ExpertTraffic::*fie
   return sum;
 }
 
+TEST_CASE("no rank gets more than every token once", "[collectives]") {
+  // Two of eight experts per token: four times the mean at most.
+  CHECK(most_of_mean(8, 2) == 4);
+  const std::vector<double> cut = cut_loads({100, 1, 1, 1, 1, 1, 1, 2}, 4);
+  CHECK(std::accumulate(cut.begin(), cut.end(), 0.0) == Approx(108));
+  CHECK(cut[0] == Approx(4 * 108.0 / 8));
+  CHECK(cut[7] == Approx(2 * cut[1]));  // what is cut goes to the others in proportion
+  // What the first cut lifts over the bound is cut too; all tokens to two experts is as much as there can be.
+  const std::vector<double> twice = cut_loads({100, 30, 1, 1, 1, 1, 1, 1}, 4);
+  CHECK(*std::max_element(twice.begin(), twice.end()) == Approx(4 * 136.0 / 8));
+  const std::vector<double> alone = cut_loads({1, 0, 0, 0, 0, 0, 0, 0}, 4);
+  CHECK(alone[0] == Approx(0.5));
+  CHECK(alone[1] == Approx(0.5 / 7));
+  const std::vector<double> even{3, 1, 2, 2};
+  CHECK(cut_loads(even, 2) == even);
+}
 }  // namespace
 
 TEST_CASE("expected nodes and ranks agree with drawing tokens") {

@@ -86,5 +86,9 @@ double expected_ranks(const RoutingRequest& request);
 /// Loads per expert -> load per rank (mean 1), expert e on rank e / (experts per rank); EPLB with redundant experts is
 /// in eplb.h.
 std::vector<double> rank_loads(std::span<const double> expert_loads, int ranks);
+/// The most that an expert, and so a rank, can get over the mean: a token goes to different experts, to each once.
+double most_of_mean(int experts, int experts_per_token);
+/// Loads none of which is above `most` times their mean: what is cut goes to the others, in proportion to theirs.
+std::vector<double> cut_loads(std::vector<double> loads, double most);
 
 }  // namespace flopcast

@@ -167,4 +167,33 @@ std::vector<double> rank_loads(std::span<const double> expert_loads, int ranks) 
   return normalised(std::move(load), ranks);
 }
 
+double most_of_mean(int experts, int experts_per_token) {
+  return experts_per_token > 0 ? static_cast<double>(experts) / experts_per_token : 1;
+}
+
+std::vector<double> cut_loads(std::vector<double> loads, double most) {
+  const double whole = std::accumulate(loads.begin(), loads.end(), 0.0);
+  const double cap = std::max(1.0, most) * whole / static_cast<double>(loads.size());
+  const auto above = [&](double load) { return load > cap * (1 + 1e-12); };
+  if (std::none_of(loads.begin(), loads.end(), above)) return loads;
+  // Those that are cut first stay at the cap; what was above it may lift others over it.
+  while (std::any_of(loads.begin(), loads.end(), above)) {
+    for (double& load : loads) load = std::min(load, cap);
+    double full = 0, others = 0;
+    std::size_t below = 0;
+    for (const double load : loads) {
+      if (load >= cap) {
+        full += load;
+      } else {
+        others += load;
+        ++below;
+      }
+    }
+    for (double& load : loads)
+      if (load < cap)
+        load = others > 0 ? load * ((whole - full) / others) : (whole - full) / static_cast<double>(below);
+  }
+  return loads;
+}
+
 }  // namespace flopcast

@@ -252,6 +252,8 @@ struct Mechanisms {
   bool expert_communication = true;          ///< dispatch and combine
   bool tensor_context_communication = true;  ///< gathers, scatters and hops inside layers
   bool communication_sms = true;             ///< communication takes SMs from compute while both run
+  bool host = true;                          ///< the host's time: launches, calls of modules, the end of a step
+  bool board_limit = true;                   ///< the clock falls until the board's power limit is met
   /// Standard deviation of GPU speed within the cluster, as a fraction. The slowest GPU of a group that waits for
   /// each other sets its pace (expected largest of n normal draws).
   std::optional<double> gpu_speed_spread = 0.0;  ///< none: TrainingOverheads::gpu_speed_spread
@@ -265,6 +267,8 @@ struct Mechanisms {
     field("expert_communication", &Mechanisms::expert_communication, {"mechanisms"});
     field("tensor_context_communication", &Mechanisms::tensor_context_communication, {"mechanisms"});
     field("communication_sms", &Mechanisms::communication_sms, {"mechanisms", "communication_sms on"});
+    field("host", &Mechanisms::host, {"mechanisms"});
+    field("board_limit", &Mechanisms::board_limit, {"mechanisms"});
     field("gpu_speed_spread", &Mechanisms::gpu_speed_spread, {.cause = "mechanisms", .absent = "as calibrated"});
     field("gpu_speed_spread_source", &Mechanisms::gpu_speed_spread_source, {kLabel});
   }

@@ -4,6 +4,7 @@
 
 #include "analysis/cli/line/command.h"
 #include "analysis/cli/terminal/standard_streams.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/runs/serving/exchange/launch_command.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/diagnostic.h"
@@ -31,12 +32,13 @@ std::string hub_name(const ModelConfig& model) {
 }
 
 void deploy(const DeployArguments& arguments) {
-  const ResolvedScenario resolved = arguments.scenario.load(arguments.scenario.environment());
+  const Environment environment = arguments.scenario.environment();
+  const ResolvedScenario resolved = arguments.scenario.load(environment);
   const Scenario& scenario = resolved.value();
   if (!scenario.serving)
     throw InputError(Diagnostic{scenario.file, 0, 0, "serving", "nothing", "a deployment, serving { ... }", ""});
   const std::string model = arguments.model.empty() ? hub_name(scenario.serving->model()) : arguments.model;
-  const auto commands = launch_commands(scenario, model);
+  const auto commands = launch_commands(scenario, model, environment.data().engine_flags());
   put(arguments.kubernetes ? kubernetes_manifest(commands, scenario.name) : to_text(commands));
 }
 

@@ -71,6 +71,7 @@ std::vector<double> busiest_of(const PublishedServing& row, const EngineConfig& 
   pace.eplb = row.redundant > 0;
   ExpertGroup group;
   group.experts = engine.model.moe.experts;
+  group.experts_per_token = engine.model.moe.experts_per_token;
   group.redundant = engine.redundant_experts;
   group.ranks = engine.plan.expert;
   group.ranks_per_node = std::min(engine.plan.expert, sources.cluster.node.gpus);

@@ -43,6 +43,7 @@ std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec
   if (pace.variation <= 0 || engine.plan.expert <= 1) return {};
   ExpertGroup group;
   group.experts = engine.model.moe.experts;
+  group.experts_per_token = engine.model.moe.experts_per_token;
   group.redundant = engine.redundant_experts;
   group.groups = engine.model.moe.groups;
   group.ranks = engine.plan.expert;

@@ -22,7 +22,6 @@
 #include "workloads/training/step/steady_state.h"
 
 namespace flopcast {
-namespace {
 
 ReplayOptions replay_options(const RunOptions& options) {
   ReplayOptions replay;
@@ -31,6 +30,19 @@ ReplayOptions replay_options(const RunOptions& options) {
   replay.progress = options.progress;
   return replay;
 }
+
+RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, const RunOptions& options) {
+  RunFacts run;
+  run.operations = result.operations;
+  run.transfers = result.transfers;
+  run.contended_flows = result.contended_flows;
+  run.fingerprint = fingerprint.value();
+  run.sharing = options.sharing;
+  run.solver = options.solver;
+  return run;
+}
+
+namespace {
 
 /// Whether to go on, while nothing is replayed yet.
 std::function<bool()> asks(const RunOptions& options) {
@@ -72,17 +84,6 @@ void check_memory(const Scenario& scenario, const TrainingConfig& config, const 
       format_integer(static_cast<double>(config.batch.sequence_length)), format_bytes(table.total()),
       format_bytes(capacity));
   if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
-}
-
-RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, const RunOptions& options) {
-  RunFacts run;
-  run.operations = result.operations;
-  run.transfers = result.transfers;
-  run.contended_flows = result.contended_flows;
-  run.fingerprint = fingerprint.value();
-  run.sharing = options.sharing;
-  run.solver = options.solver;
-  return run;
 }
 
 void set_rates(TrainingReport& report, const TrainingStep& step) {
@@ -167,6 +168,9 @@ void with_enough_micro_batches(const TrainingConfig& config, bool whole, Replays
 }
 
 void copy_facts(const TrainingStep& step, TrainingReport& report) {
+  report.settled = step.settled;
+  // Where the limit decides, kernels are priced at the clock of long runs, and it falls from there.
+  if (report.settled) report.settled->clock *= report.scenario.training->overheads.vendor_clock;
   report.ranks = step.ranks;
   report.stages = step.stages;
   report.stages_of_rank = step.schedule.stage_of;
@@ -317,21 +321,44 @@ void run_step(const Scenario& scenario, const RunOptions& options, TrainingRepor
   });  // an unfolded graph is large: gone before the next one comes
 }
 
-// What the step is made of on its critical path, where every GPU was replayed: the path of the step folded, without
-// slow parts. A range must not depend on how the step was replayed. None: something else keeps it from being folded.
-std::optional<CriticalPath> path_of_folded(const Scenario& scenario, const RunOptions& options) {
-  Scenario even = scenario;
-  even.cluster.slow_parts.clear();
+// What a step is made of, as its folded replay has it.
+struct FoldedStep {
+  CriticalPath path;
+  SourceShare sources;
+  std::size_t replayed = 1;
+};
+
+// The same of a step whose GPUs were all replayed: a range must not depend on how the step was replayed. What keeps it
+// from being folded is left out: slow parts that cannot be folded, then leaves that nodes contend for. None: something
+// else does.
+std::optional<FoldedStep> folded_step(const Scenario& scenario, const RunOptions& options) {
   TrainingConfig config = *scenario.training;
   config.unfolded = false;
   RunOptions quiet = options;
   quiet.extra_sinks.clear();
-  TrainingReport folded;
-  with_enough_micro_batches(config, false, [&](StepExtent extent) {
-    const PreparedStep prepared = prepare_step(even, config, extent, asks(quiet));
-    return !prepared.step.folded || replay_step(config, prepared, quiet, folded);
-  });
-  return folded.path;
+  Scenario even = scenario;
+  const auto try_it = [&] {
+    std::optional<FoldedStep> out;
+    with_enough_micro_batches(config, false, [&](StepExtent extent) {
+      const PreparedStep prepared = prepare_step(even, config, extent, asks(quiet));
+      if (!prepared.step.folded) return true;
+      TrainingReport report;
+      if (!replay_step(config, prepared, quiet, report)) return false;
+      if (report.path) out = FoldedStep{std::move(*report.path), prepared.step.sources, prepared.step.ranks.size()};
+      return true;
+    });
+    return out;
+  };
+  std::optional<FoldedStep> out = try_it();
+  if (!out && !even.cluster.slow_parts.empty()) {
+    even.cluster.slow_parts.clear();
+    out = try_it();
+  }
+  if (!out && even.cluster.fabric.oversubscription > 1) {
+    even.cluster.fabric.oversubscription = 1;
+    out = try_it();
+  }
+  return out;
 }
 
 // Local updates: the step of one worker, which stands for all, and its share of the exchange between them.
@@ -455,11 +482,16 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
   if (options.errors) {
     StepOrigins origins;
     origins.step = report.step_time;
-    std::optional<CriticalPath> path = report.path;
-    if (!path && scenario.training->local.workers <= 1) path = path_of_folded(scenario, options);
-    origins.path = path ? &*path : nullptr;
-    origins.sources = &report.sources;
-    origins.replayed = report.run.replayed_gpus;
+    std::optional<FoldedStep> folded;
+    if (report.path) {
+      folded = FoldedStep{*report.path, report.sources, report.run.replayed_gpus};
+    } else if (scenario.training->local.workers <= 1) {
+      folded = folded_step(scenario, options);
+    }
+    origins.path = folded ? &folded->path : nullptr;
+    origins.sources = folded ? &folded->sources : &report.sources;
+    origins.replayed = folded ? folded->replayed : report.run.replayed_gpus;
+    if (scenario.kernels) origins.die = known_die(*scenario.kernels, scenario.cluster.node.gpu);
     origins.memory = &report.fullest_memory();
     origins.software = &scenario.training->software;
     origins.experts = scenario.training->model.moe.experts > 0;
@@ -470,70 +502,6 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     origins.open = open_factors(scenario, {report.step_time, origins.memory->total()}, options);
     report.range = step_range(origins, *options.errors);
     if (report.projection) spread_hours(*report.projection, scenario, report.range->log_error, options);
-  }
-  compare_with_published(report);
-  return report;
-}
-
-namespace {
-
-/// Bytes on busy ports are known as rates of links are; launches and hops less well, and least where nobody measured
-/// them.
-FigureRange collective_range(const CollectiveReport& report, const CollectiveRow& row, const StepErrors& errors) {
-  const Scenario& scenario = report.scenario;
-  const bool within = scenario.collective->ranks <= scenario.cluster.node.gpus;
-  const bool measured = scenario.links && scenario.links->measured(scenario.cluster.node.gpu.architecture);
-  const double rate = !within || !measured ? errors.of("data_exchange").log_sd : errors.of("collective_rate").log_sd;
-  const double start =
-      errors.of(!measured ? "collective_start_unmeasured"
-                : within  ? "collective_start"
-                          : "collective_start_network")
-          .log_sd;
-  const double port = std::min(1.0, report.port_bound / report.time);
-  const double log_sd = std::hypot(port * rate, (1 - port) * start);
-  FigureRange range = log_normal_range(report.time.value(), log_sd);
-  if (std::string_view(row.name).starts_with("nccl")) range.p95 += errors.of("collective_caller").late.value();
-  return range;
-}
-
-}  // namespace
-
-CollectiveReport run_collective(const Scenario& scenario, const RunOptions& options) {
-  assert(scenario.collective);
-  check_published(scenario);
-  const CollectiveConfig& config = *scenario.collective;
-  const CollectiveRow* const row = find_collective(config.operation);
-  assert(row != nullptr && "the loader checks names");
-  Topology topology(config.measured_links ? scenario.cluster : at_full_rates(scenario.cluster));
-  const OperationGraph graph = make_collective_graph(topology, *row, config.bytes, config.ranks, config.copies,
-                                                     config.measured_links ? scenario.links.get() : nullptr);
-  FingerprintSink fingerprint;
-  TimelineSink* const sinks[] = {&fingerprint};
-  const ReplayResult result = replay(graph, topology.network(), sinks, replay_options(options));
-
-  const NodeSpec& node = scenario.cluster.node;
-  CollectiveReport report;
-  report.scenario = scenario;
-  report.notes = scenario.notes;
-  report.run = run_facts(result, fingerprint, options);
-  report.run.folded = false;
-  report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);
-  report.time = result.makespan;
-  report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : endpoint_bandwidth(scenario.cluster);
-  report.closed_form = row->closed_form_time(config.ranks, config.bytes, report.port);
-  report.closed_form_applies = node.gpus == 1 || config.ranks <= node.gpus;
-  for (const LinkLoad& busiest : busiest_links(graph, topology.network(), report.time, 1)) {
-    report.port_bound = report.time * busiest.utilisation;
-  }
-  report.algorithm_bandwidth = config.bytes / report.time;
-  // As NCCL's tests have it: what a port of a flat network has to carry, over the time.
-  report.bus_bandwidth = report.port * (report.closed_form / report.time);
-  if (config.measured_links) {
-    if (options.errors) report.range = collective_range(report, *row, *options.errors);
-    if (scenario.links && !scenario.links->measured(node.gpu.architecture)) {
-      report.notes.push_back(
-          fmt::format("links of {} were not measured: protocol costs are those of H100 and H800", node.gpu.title));
-    }
   }
   compare_with_published(report);
   return report;

@@ -83,6 +83,10 @@ MemoryTable check_fit(const Scenario& scenario);
 /// Replays the step of `config` on the scenario's cluster and returns how long it takes, nothing else.
 Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options);
 
+/// How a replay goes with these options, and what it says of itself.
+ReplayOptions replay_options(const RunOptions& options);
+RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, const RunOptions& options);
+
 /// The links that carried most for their bandwidth, from the flows of the graph; at most `count`.
 /// @param times how many operations each stands for; empty: one
 std::vector<LinkLoad> busiest_links(const OperationGraph& graph, const Network& network, Seconds time,

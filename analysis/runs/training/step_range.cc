@@ -38,6 +38,11 @@ constexpr std::array<std::string_view, 20> kErrors{"gemm",
                                                    "memory_libraries",
                                                    "memory_buffers",
                                                    "software"};
+// The same of kernels that were priced by what another die's take, PriceSource's first in its order.
+constexpr std::array<std::string_view, 6> kOtherDie{
+    "die_gemm",        "die_gemm_fp8", "die_expert_gemm", "die_attention_forward", "die_attention_backward",
+    "die_memory_bound"};
+static_assert(kOtherDie.size() == static_cast<std::size_t>(PriceSource::launches));
 enum Of { kLayerExchange = kPriceSources, kExpertExchange, kDataExchange, kPipeline, kHost, kOther, kTimes };
 constexpr bool on_clock(int of) { return of <= static_cast<int>(PriceSource::attention_backward); }
 
@@ -151,6 +156,21 @@ std::vector<double> drawn_sums(const std::vector<Part>& parts, double clock_sd, 
   return sums;
 }
 
+/// How far off what a step spends there may be: kernels as such, and beside that those of a die that nobody measured.
+StepError error_of(int of, KnownDie die, const StepErrors& errors) {
+  const StepError& measured = errors.of(kErrors[static_cast<std::size_t>(of)]);
+  if (die == KnownDie::measured || of >= static_cast<int>(kOtherDie.size())) return measured;
+  StepError error = errors.of(kOtherDie[static_cast<std::size_t>(of)]);
+  if (die == KnownDie::architecture) {
+    const StepError& share = errors.of("die_of_architecture");
+    error.log_sd *= share.log_sd;
+    error.title += ", " + share.title;
+    error.source += "; " + share.source;
+  }
+  error.log_sd = std::hypot(error.log_sd, measured.log_sd);
+  return error;
+}
+
 /// Shares of variance, largest first; what adds nothing is left out.
 std::vector<RangeInput> ranked(std::vector<RangeInput> inputs) {
   double all = 0;
@@ -196,8 +216,10 @@ StepErrors::StepErrors(const CsvTable& table) {
     rows_.push_back(std::move(error));
   }
   std::vector<std::string_view> needed(kErrors.begin(), kErrors.end());
-  needed.insert(needed.end(), {"memory_software", "loop", "loop_unknown", "collective_rate", "collective_start",
-                               "collective_start_network", "collective_start_unmeasured", "collective_caller"});
+  needed.insert(needed.end(), kOtherDie.begin(), kOtherDie.end());
+  needed.insert(needed.end(), {"die_of_architecture", "memory_software", "loop", "loop_unknown", "collective_rate",
+                               "collective_start", "collective_start_network", "collective_start_unmeasured",
+                               "collective_caller"});
   for (const std::string_view name : needed) {
     if (std::none_of(rows_.begin(), rows_.end(), [&](const StepError& row) { return row.name == name; })) {
       throw InputError(
@@ -210,6 +232,14 @@ const StepError& StepErrors::of(std::string_view name) const {
   const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const StepError& row) { return row.name == name; });
   assert(found != rows_.end());
   return *found;
+}
+
+KnownDie known_die(const KernelCalibration& kernels, const GpuSpec& gpu) {
+  if (kernels.measured(gpu)) return KnownDie::measured;
+  const bool related = std::any_of(kernels.fits.begin(), kernels.fits.end(), [&](const FamilyFit& fit) {
+    return fit.variant.empty() && fit.die.architecture == gpu.architecture;
+  });
+  return related ? KnownDie::architecture : KnownDie::unmeasured;
 }
 
 double software_error(const SoftwareProfile& software, bool experts, bool adapters, const StepErrors& errors) {
@@ -226,9 +256,11 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   std::vector<Part> parts;
   double clocked = 0, covered = 0;
   std::vector<RangeInput> inputs;
+  std::array<StepError, kTimes> errors_of_times;
   for (int i = 0; i < kTimes; ++i) {
     const double seconds = times[static_cast<std::size_t>(i)];
-    parts.push_back({&errors.of(kErrors[static_cast<std::size_t>(i)]), seconds, on_clock(i)});
+    errors_of_times[static_cast<std::size_t>(i)] = error_of(i, origins.die, errors);
+    parts.push_back({&errors_of_times[static_cast<std::size_t>(i)], seconds, on_clock(i)});
     inputs.push_back(input_of(*parts.back().error, seconds));
     covered += seconds;
     if (on_clock(i)) clocked += seconds;

@@ -13,6 +13,7 @@
 
 #include "analysis/render/text/csv.h"
 #include "analysis/runs/training/timeline/critical_path.h"
+#include "hwmodels/kernels/calibration.h"
 #include "workloads/software/software.h"
 #include "workloads/training/memory/memory.h"
 #include "workloads/training/step/training_step.h"
@@ -70,6 +71,10 @@ struct StepRange {
   std::vector<double> drawn_s;
 };
 
+/// Whose kernels' times are known: a die that was measured, one of an architecture of which another was, or neither.
+enum class KnownDie { measured, architecture, unmeasured };
+KnownDie known_die(const KernelCalibration& kernels, const GpuSpec& gpu);
+
 /// What a step was made of.
 struct StepOrigins {
   Seconds step;
@@ -79,6 +84,7 @@ struct StepOrigins {
   const MemoryTable* memory = nullptr;
   const SoftwareProfile* software = nullptr;
   bool experts = false, adapters = false;  ///< what it trains
+  KnownDie die = KnownDie::measured;
   /// Of a run that was published, and so did run: what a GPU offers. Draws of memory beyond it are none of that run. 0:
   /// none.
   double ran_in_bytes = 0;

@@ -53,6 +53,9 @@ constexpr MetricRow<TrainingReport> kTrainingRows[] = {
     {"exposed_communication_s", "s", "exposed communication",
      "Time inside the passes in which computation waits for communication, mean over GPUs",
      [](TrainingRef t) { return as::number(t.mean.exposed_communication); }, show::seconds},
+    {"host_wait_s", "s", "waiting for the host",
+     "Time inside the passes in which the GPU waits for its host to start kernels, mean over GPUs",
+     [](TrainingRef t) { return as::number(t.mean.host); }, show::seconds},
     {"compute_busy_s", "s", "computing", "Time of a step in which the GPU computes, mean over GPUs",
      [](TrainingRef t) { return as::number(t.mean.compute_busy); }, show::seconds},
     {"communication_busy_s", "s", "communicating", "Time of a step in which the GPU communicates, mean over GPUs",
@@ -61,6 +64,13 @@ constexpr MetricRow<TrainingReport> kTrainingRows[] = {
      [](TrainingRef t) { return as::number(t.fullest_memory().total()); }, show::bytes},
     {"memory_capacity_bytes", "bytes", "memory of a GPU", "Memory that a GPU offers to programs",
      [](TrainingRef t) { return as::number(t.scenario.cluster.node.gpu.hbm_usable()); }, show::bytes},
+};
+
+constexpr MetricRow<ClockPoint> kClockRows[] = {
+    {"clock", "1", "clock", "Clock over the data sheet's at which the board's power limit lets a step's kernels settle",
+     [](const ClockPoint& p) { return as::number(p.clock); }, show::share},
+    {"board_power_w", "W", "power while computing", "What a board draws at that clock, kernel after kernel",
+     [](const ClockPoint& p) { return as::number(p.power.value()); }, show::plain},
 };
 
 constexpr std::array<MetricQuantile, 3> kRangeQuantiles{{{"p5", ", low", "5 % of the draws are below"},
@@ -200,6 +210,8 @@ std::vector<Metric> training_metrics(const TrainingReport* report) {
   list.add<TrainingReport>("training.", kTrainingRows, report);
   list.add<TrainingReport, 3>("training.", kRangeRows, kRangeQuantiles, report && report->range ? report : nullptr,
                               report ? kNoRange : "");
+  list.add<ClockPoint>("training.", kClockRows, report && report->settled ? &*report->settled : nullptr,
+                       report ? "kernels' times hold the clock that they were measured at" : "");
   list.add<CriticalPath>("training.critical_path.", kPathRows, report && report->path ? &*report->path : nullptr,
                          "known of folded runs only");
   list.add<EvidenceShare>("training.evidence.", kEvidenceRows,

@@ -72,6 +72,7 @@ struct TrainingReport {
   std::vector<MemoryTable> memory;               ///< per pipeline rank
   std::optional<CriticalPath> path;              ///< folded runs
   EvidenceShare evidence;
+  std::optional<ClockPoint> settled;  ///< clock over the data sheet's and power, while GPUs compute
   SourceShare sources;
   std::optional<StepRange> range;
   std::vector<LinkLoad> links;          ///< all that carried anything, the busiest first

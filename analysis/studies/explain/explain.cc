@@ -37,6 +37,11 @@ const std::vector<Mechanism>& mechanisms() {
       {"embedding, output head and MTP on their stages", "training.mechanisms.embedding_head_mtp=false",
        [](const Config& c) { return c.mechanisms.embedding_head_mtp; },
        [](Config& c) { c.mechanisms.embedding_head_mtp = false; }},
+      {"clock under the board's power limit", "training.mechanisms.board_limit=false",
+       [](const Config& c) { return c.mechanisms.board_limit && c.vendor_gemms() && c.overheads.vendor_clock > 0; },
+       [](Config& c) { c.mechanisms.board_limit = false; }},
+      {"host that starts kernels", "training.mechanisms.host=false", [](const Config& c) { return c.mechanisms.host; },
+       [](Config& c) { c.mechanisms.host = false; }},
       {"tensor and context exchange inside layers", "training.mechanisms.tensor_context_communication=false",
        [](const Config& c) {
          return c.mechanisms.tensor_context_communication &&

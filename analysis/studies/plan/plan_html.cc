@@ -85,7 +85,7 @@ Drawing parts_of_plans(const PlanStudy& study) {
 }
 
 DataTable unit_data(const ServingPlanStudy& study) {
-  DataTable table{{"", "deployment", "GPUs", "req/s/GPU", "tok/s/GPU", "tok/s/user", "TTFT p90", "TPOT p90", "$/M out",
+  DataTable table{{"", "deployment", "GPUs", "req/s/GPU", "tok/s/GPU", "tok/s/user", "TTFT p90", "TPOT p90", "$/1K req",
                    "limited by"},
                   {},
                   {Align::right, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right,
@@ -96,9 +96,7 @@ DataTable unit_data(const ServingPlanStudy& study) {
     table.rows.push_back({fmt::format("{}", i + 1), unit_text(plan.unit), fmt::format("{}", plan.unit.gpus()),
                           fmt::format("{:.3g}", plan.requests_per_gpu()), fmt::format("{:.0f}", s.tokens_per_s_per_gpu),
                           fmt::format("{:.1f}", s.tokens_per_s_per_user), format_time(Seconds(s.ttft_p90)),
-                          format_time(Seconds(s.tpot_p90)),
-                          s.usd_per_million_output > 0 ? fmt::format("{:.2f}", s.usd_per_million_output) : "-",
-                          plan.limited_by});
+                          format_time(Seconds(s.tpot_p90)), thousand_requests(study, plan), plan.limited_by});
   }
   return table;
 }

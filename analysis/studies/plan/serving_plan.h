@@ -72,6 +72,9 @@ struct ServingPlanStudy {
   std::vector<ShapeLeftOut> left_out;
   /// Units for the traffic that is asked for; none: nobody says how much.
   std::optional<int> copies_for_traffic(const PlannedUnit& plan) const;
+  /// What a thousand requests cost on all GPUs of a unit: dollars of output tokens alone are those of the GPUs that
+  /// answer, and do not compare where others prefill. 0: no price is known.
+  double usd_per_1000_requests(const PlannedUnit& plan) const;
   /// What serves that traffic on the fewest GPUs: copies are whole, so that the most per GPU may be more than is
   /// needed. The first of `plans` where nobody says how much traffic there is, or the cluster does not hold enough of
   /// any.
@@ -83,6 +86,8 @@ ServingPlanStudy plan_serving(const std::string& file_or_name, const Environment
                               const std::vector<std::string>& sets, const ServingPlanOptions& options);
 
 // What was found and where the scenario's own deployment stands, in sentences.
+/// "0.42"; "-" where no price is known
+std::string thousand_requests(const ServingPlanStudy& study, const PlannedUnit& plan);
 std::string answer_text(const ServingPlanStudy& study);
 std::string own_text(const ServingPlanStudy& study);
 

@@ -14,11 +14,17 @@ namespace {
 constexpr std::size_t kShown = 15;
 constexpr std::size_t kShownLeftOut = 8;
 
-std::string cost_of(const CurveSample& s) {
-  return s.usd_per_million_output > 0 ? fmt::format("{:.2f}", s.usd_per_million_output) : "-";
+}  // namespace
+
+double ServingPlanStudy::usd_per_1000_requests(const PlannedUnit& plan) const {
+  const double rate = plan.at_most.requests_per_s;
+  return rate > 0 ? base.price.gpu.value() * plan.unit.gpus() / rate * 1000 : 0;
 }
 
-}  // namespace
+std::string thousand_requests(const ServingPlanStudy& study, const PlannedUnit& plan) {
+  const double usd = study.usd_per_1000_requests(plan);
+  return usd > 0 ? fmt::format("{:.3g}", usd) : "-";
+}
 
 std::string answer_text(const ServingPlanStudy& study) {
   const PlannedUnit& best = study.plans.front();
@@ -64,7 +70,7 @@ std::string to_text(const ServingPlanStudy& study, const TextStyle& style) {
   TextTable table(
       {Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
   table.header(
-      {"", "GPUs", "req/s/GPU", "tok/s/GPU", "TTFT p90", "TPOT p90", "$/M out", "deployment  [what limits it]"});
+      {"", "GPUs", "req/s/GPU", "tok/s/GPU", "TTFT p90", "TPOT p90", "$/1K req", "deployment  [what limits it]"});
   for (std::size_t i = 0; i < std::min(kShown, study.plans.size()); ++i) {
     const PlannedUnit& plan = study.plans[i];
     const CurveSample& s = plan.at_most;
@@ -72,7 +78,8 @@ std::string to_text(const ServingPlanStudy& study, const TextStyle& style) {
     if (!plan.limited_by.empty()) what += fmt::format(" [{}]", plan.limited_by);
     table.row({fmt::format("{}", i + 1), fmt::format("{}", plan.unit.gpus()),
                fmt::format("{:.3g}", plan.requests_per_gpu()), fmt::format("{:.0f}", s.tokens_per_s_per_gpu),
-               format_time(Seconds(s.ttft_p90)), format_time(Seconds(s.tpot_p90)), cost_of(s), what});
+               format_time(Seconds(s.ttft_p90)), format_time(Seconds(s.tpot_p90)), thousand_requests(study, plan),
+               what});
   }
   text += table.render(style) + "\n" + wrap(own_text(study), style.width(), "") + "\n";
   if (study.plans.size() > kShown) text += fmt::format("{} more are in --csv.\n", study.plans.size() - kShown);
@@ -90,20 +97,20 @@ std::string to_text(const ServingPlanStudy& study, const TextStyle& style) {
 std::string to_csv(const ServingPlanStudy& study) {
   std::string text =
       csv_line({"rank", "gpus", "requests_per_s", "requests_per_s_per_gpu", "output_tokens_per_s_per_gpu",
-                "output_tokens_per_s_per_user", "ttft_p90_s", "tpot_p90_s", "usd_per_million_output", "copies",
-                "limited_by", "deployment", "left_out_because"});
+                "output_tokens_per_s_per_user", "ttft_p90_s", "tpot_p90_s", "usd_per_million_output",
+                "usd_per_1000_requests", "copies", "limited_by", "deployment", "left_out_because"});
   for (std::size_t i = 0; i < study.plans.size(); ++i) {
     const PlannedUnit& plan = study.plans[i];
     const CurveSample& s = plan.at_most;
     text += csv_line({fmt::format("{}", i + 1), fmt::format("{}", plan.unit.gpus()), shortest(s.requests_per_s),
                       shortest(plan.requests_per_gpu()), shortest(s.tokens_per_s_per_gpu),
                       shortest(s.tokens_per_s_per_user), shortest(s.ttft_p90), shortest(s.tpot_p90),
-                      shortest(s.usd_per_million_output), fmt::format("{}", plan.copies), plan.limited_by,
-                      unit_text(plan.unit), ""});
+                      shortest(s.usd_per_million_output), shortest(study.usd_per_1000_requests(plan)),
+                      fmt::format("{}", plan.copies), plan.limited_by, unit_text(plan.unit), ""});
   }
   for (const ShapeLeftOut& out : study.left_out) {
     text += csv_line(
-        {"", fmt::format("{}", out.unit.gpus()), "", "", "", "", "", "", "", "", "", unit_text(out.unit), out.why});
+        {"", fmt::format("{}", out.unit.gpus()), "", "", "", "", "", "", "", "", "", "", unit_text(out.unit), out.why});
   }
   return text;
 }
@@ -127,6 +134,7 @@ report::ServingPlanStudy to_message(const ServingPlanStudy& study) {
     entry.set_ttft_p90_s(s.ttft_p90);
     entry.set_tpot_p90_s(s.tpot_p90);
     entry.set_usd_per_million_output(s.usd_per_million_output);
+    entry.set_usd_per_1000_requests(study.usd_per_1000_requests(plan));
     entry.set_copies(plan.copies);
     entry.set_limited_by(plan.limited_by);
     entry.set_own(study.own && plan.unit == *study.own);

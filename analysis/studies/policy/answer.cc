@@ -51,6 +51,7 @@ class Answering {
     out_.rules = q_.bounds.rules;
     out_.date = q_.bounds.date;
     for (const ExportRule* rule : with_required(q_.bounds.rules, book_)) out_.bounds.push_back(rule);
+    if (q_.bounds.date) out_.also = also_in_force(book_, *q_.bounds.date);
     for (const std::string& name : q_.chips) asked_.push_back(load_chip(libraries(), name));
     find_nodes();
     judge_all();
@@ -139,6 +140,13 @@ class Answering {
       out.just = false;
     }
     if (const auto node = nodes_.find(chip.name); node != nodes_.end()) out.node = node->second.name;
+    const std::optional<Date> launch = parse_date(chip.launch_date);
+    out.later = launch && q_.bounds.date && *launch > *q_.bounds.date;
+    if (!out.later && out.us_export)
+      for (const ExportRule* rule : out_.also)
+        if (const Classification c = classify(chip, *rule, book_, q_.bounds.date);
+            !c.outcome.empty() && c.outcome != rule->otherwise)
+          out.also.push_back(rule->id + ": " + c.outcome);
     return out;
   }
 
@@ -181,6 +189,7 @@ class Answering {
       const auto node = nodes_.find(chip.figures.name);
       if (chip.figures.name == gpu.name) continue;
       if (!asked_.empty() && !asked_for(asked_, chip.figures.name)) continue;
+      if (asked_.empty() && chip.later) continue;
       if (node == nodes_.end()) {
         if (!asked_.empty() || (chip.free == true && chip.figures.datacenter_marketed && chip.figures.hbm))
           answer.left_out.push_back(chip.figures.name + ": no node with several of them in the library");
@@ -198,6 +207,7 @@ class Answering {
     row.chip = name;
     row.figures = figures;
     row.free = judgement(name).free;
+    row.later = judgement(name).later;
     if (node.empty()) {
       row.hour = 1;
     } else if (const auto hour = hour_of(figures, gpu.hbm_capacity, gpu.tdp, costs_, work.base.cluster.fabric.kind);
@@ -213,7 +223,7 @@ class Answering {
   std::vector<ChipFigures> freely_sold() const {
     std::vector<ChipFigures> out;
     for (const JudgedChip& chip : out_.chips) {
-      if (chip.free == true && chip.us_export && chip.figures.hbm && chip.figures.datacenter_marketed)
+      if (chip.free == true && !chip.later && chip.us_export && chip.figures.hbm && chip.figures.datacenter_marketed)
         out.push_back(chip.figures);
     }
     return out;
@@ -322,7 +332,7 @@ class Answering {
     keep_two_designs(answer);
     for (std::size_t i = 0; i < answer.rows.size(); ++i) {
       const AnswerRow& row = answer.rows[i];
-      if (row.free != true || !row.work.fault.empty()) continue;
+      if (row.free != true || row.later || !row.work.fault.empty()) continue;
       if (!answer.best_free || slower(row, answer.rows[*answer.best_free])) answer.best_free = i;
       if (row.design && (!answer.best_design || slower(row, answer.rows[*answer.best_design]))) answer.best_design = i;
     }

@@ -39,8 +39,10 @@ struct JudgedChip {
   std::optional<Margin> nearest;  ///< Classification::decisive() of that rule
   bool just = false;              ///< free, within 5 % of a bound
   bool us_export = true;
-  std::string note;  ///< what holds for all chips of its maker
-  std::string node;  ///< of the library; empty: none, so nothing runs on it
+  bool later = false;             ///< launched behind the day that is asked about
+  std::vector<std::string> also;  ///< what else holds of it on that day: "D2025_08: licence for 15 % of revenue"
+  std::string note;               ///< what holds for all chips of its maker
+  std::string node;               ///< of the library; empty: none, so nothing runs on it
 };
 
 /// The work on one chip.
@@ -48,6 +50,7 @@ struct AnswerRow {
   std::string chip;  ///< of the library; of a design "best allowed"
   ChipFigures figures;
   bool design = false;
+  bool later = false;  ///< JudgedChip::later
   std::optional<bool> free;
   std::vector<std::string> bound_by;  ///< thresholds that a design lies at
   ReplannedWork work;
@@ -83,6 +86,7 @@ struct PolicyAnswer {
   std::string asked;
   std::vector<const ExportRule*> rules;
   std::vector<const ExportRule*> bounds;  ///< and those that they ask about first: whose bounds count
+  std::vector<const ExportRule*> also;    ///< what else is in force that day, and is no bound
   std::optional<Date> date;
   std::vector<JudgedChip> chips;  ///< those that are caught by most first, the freest last
   std::vector<AnsweredWork> works;

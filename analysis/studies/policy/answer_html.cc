@@ -114,6 +114,7 @@ void add_work(const PolicyAnswer& a, const AnsweredWork& w, Page& page) {
 void add_margins(const PolicyAnswer& a, Page& page) {
   std::vector<std::vector<std::string>> rows;
   for (const JudgedChip& c : a.chips) {
+    if (c.later) continue;
     const auto figure = [&](ChipFigure f) {
       const auto value = figure_of(c.figures, f);
       return value ? figure_number(*value, bounds_on(a.bounds, f)) : std::string("?");
@@ -142,6 +143,15 @@ std::string to_html(const PolicyAnswer& a) {
     for (const RuleLimb& limb : rule->limbs)
       limbs.push_back(fmt::format("{}: {} if {}", rule->id, limb.outcome, limb_text(limb)));
     limbs.push_back(fmt::format("{}: {}", rule->id, rule->licence));
+  }
+  for (const ExportRule* rule : a.also) {
+    std::vector<std::string> says;
+    for (const JudgedChip& c : a.chips)
+      for (const std::string& also : c.also)
+        if (also.starts_with(rule->id + ": "))
+          says.push_back(fmt::format("{}: {}", c.figures.name, also.substr(rule->id.size() + 2)));
+    limbs.push_back(fmt::format("also in force: {}: {} ({}){}{}", rule->id, rule->title, rule->kind,
+                                says.empty() ? "" : "; ", fmt::join(says, ", ")));
   }
   page.list(limbs);
   for (const AnsweredWork& w : a.works) add_work(a, w, page);

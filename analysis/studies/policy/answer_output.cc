@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -35,6 +36,7 @@ std::string status_word(const std::optional<bool>& free) { return !free ? "?" : 
 std::string margin_words(const JudgedChip& c) { return c.nearest ? format_error(c.nearest->share()) : ""; }
 
 std::string outcome_words(const JudgedChip& c) {
+  if (c.later) return "launched later";
   if (!c.us_export) return "no US export";
   return c.just ? c.outcome + " (just)" : c.outcome;
 }
@@ -45,7 +47,33 @@ std::string figure_words(const PolicyAnswer& a, const ChipFigures& chip, ChipFig
 }
 
 /// In the terminal: those for data centres, and whatever was built to stay just below a bound.
-bool shown(const JudgedChip& c) { return c.figures.datacenter_marketed || c.just; }
+bool shown(const JudgedChip& c) { return !c.later && (c.figures.datacenter_marketed || c.just); }
+
+/// What holds beside the rules whose bounds count, and for which chips it says something.
+std::string also_block(const PolicyAnswer& a, const TextStyle& style) {
+  if (a.also.empty()) return "";
+  std::string out = "\n" + style.bold("Also in force that day") + "\n";
+  for (const ExportRule* rule : a.also) {
+    out += "  " + wrap(fmt::format("{}: {} ({})", rule->id, rule->title, rule->kind), style.width() - 4, "    ") + "\n";
+    std::map<std::string, std::vector<std::string>> chips;  // by what it says of them
+    for (const JudgedChip& c : a.chips)
+      for (const std::string& also : c.also)
+        if (also.starts_with(rule->id + ": ")) chips[also.substr(rule->id.size() + 2)].push_back(c.figures.name);
+    for (const auto& [says, names] : chips)
+      out += "    " + wrap(fmt::format("{}: {}", says, fmt::join(names, ", ")), style.width() - 6, "      ") + "\n";
+  }
+  return out;
+}
+
+/// Chips that nobody could buy on that day.
+std::string later_chips(const PolicyAnswer& a) {
+  std::vector<std::string> names;
+  for (const JudgedChip& c : a.chips)
+    if (c.later && c.figures.datacenter_marketed) names.push_back(c.figures.name);
+  return names.empty() ? ""
+                       : fmt::format("Launched behind {}, so no chips of that day: {}", to_string(*a.date),
+                                     fmt::join(names, ", "));
+}
 
 std::string rules_block(const PolicyAnswer& a, const TextStyle& style) {
   std::string out;
@@ -68,7 +96,7 @@ std::string chips_block(const PolicyAnswer& a, const TextStyle& style) {
   std::size_t left = 0;
   for (const JudgedChip& c : a.chips) {
     if (!shown(c)) {
-      ++left;
+      left += c.later ? 0 : 1;
       continue;
     }
     table.row({c.figures.name, figure_words(a, c.figures, ChipFigure::tpp),
@@ -83,6 +111,8 @@ std::string chips_block(const PolicyAnswer& a, const TextStyle& style) {
     out += style.dim("  " + wrap(fmt::format("{} more are not for data centres (--csv lists them)", left),
                                  style.width() - 2, "  ")) +
            "\n";
+  if (const std::string later = later_chips(a); !later.empty())
+    out += style.dim("  " + wrap(later, style.width() - 2, "  ")) + "\n";
   return out;
 }
 
@@ -105,7 +135,7 @@ std::vector<std::string> work_header(const AnsweredWork& w) {
 }
 
 std::vector<std::string> work_row(const AnsweredWork& w, const AnswerRow& row) {
-  std::vector<std::string> cells{row.chip, status_word(row.free)};
+  std::vector<std::string> cells{row.chip, row.later ? "later" : status_word(row.free)};
   if (!row.work.fault.empty()) {
     cells.insert(cells.end(), {"-", "", "", "", ""});
     return cells;
@@ -245,6 +275,8 @@ void set_chip(const JudgedChip& c, report::JudgedChip& chip) {
   }
   chip.set_just_allowed(c.just);
   chip.set_us_export(c.us_export);
+  chip.set_later(c.later);
+  for (const std::string& also : c.also) chip.add_also(also);
 }
 
 void set_row(const AnsweredWork& w, const AnswerRow& row, report::AnswerRow& r) {
@@ -311,7 +343,7 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
   const std::string does = w.training ? "trains" : "decodes";
   std::vector<const AnswerRow*> real;
   for (const AnswerRow& row : w.rows) {
-    if (row.free == true && !row.design && row.work.fault.empty()) real.push_back(&row);
+    if (row.free == true && !row.design && !row.later && row.work.fault.empty()) real.push_back(&row);
   }
   const auto against = [&](const AnswerRow& row) {
     if (!own.work.fault.empty()) return std::string();
@@ -323,7 +355,7 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
   };
   std::string text;
   const std::string leaves = a.date ? "leave" : "leaves";  // "the rules of a day" or one rule
-  if (own.free == true) text = fmt::format("{} {} {} free. ", a.asked, leaves, own.chip);
+  if (own.free == true && !own.later) text = fmt::format("{} {} {} free. ", a.asked, leaves, own.chip);
   if (real.empty()) {
     text += fmt::format("Of the chips that exist {} {} none on which this was put", a.asked, leaves);
   } else {
@@ -343,7 +375,7 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
 std::string to_text(const PolicyAnswer& a, const TextStyle& style) {
   std::string out =
       style.bold(wrap(fmt::format("What {} {}", a.asked, a.date ? "leave" : "leaves"), style.width(), "")) + "\n\n";
-  out += rules_block(a, style) + chips_block(a, style);
+  out += rules_block(a, style) + also_block(a, style) + chips_block(a, style);
   for (const AnsweredWork& w : a.works) out += work_block(a, w, style);
   out += "\n" + style.bold("Assumed") + "\n";
   out += bullets(a.assumptions, style);
@@ -400,6 +432,7 @@ report::PolicyAnswer to_message(const PolicyAnswer& a) {
   report::PolicyAnswer out;
   out.set_asked(a.asked);
   for (const ExportRule* rule : a.rules) set_rule(*rule, *out.add_rules());
+  for (const ExportRule* rule : a.also) set_rule(*rule, *out.add_also());
   for (const JudgedChip& c : a.chips) set_chip(c, *out.add_chips());
   for (const AnsweredWork& w : a.works) {
     report::AnsweredWork& work = *out.add_works();

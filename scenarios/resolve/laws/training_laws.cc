@@ -1,12 +1,14 @@
 #include "scenarios/resolve/laws/training_laws.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "scenarios/read/libraries/library_entries.h"
+#include "workloads/collectives/collectives.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/training/stages.h"
 
@@ -235,6 +237,27 @@ bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanP
   return faults.size() == before;
 }
 
+namespace {
+
+/// Shares of all picks, of which every token makes as many as it has experts, each another one.
+void check_shares(const ExpertLoad& load, const ModelConfig& model, const std::string& path, const Places& places,
+                  Diagnostics& faults) {
+  const double all = std::accumulate(load.shares.begin(), load.shares.end(), 0.0);
+  if (all <= 0) {
+    faults.push_back(places.fault(path + "shares", "only zeros", "at least one positive share"));
+    return;
+  }
+  const auto busiest = std::max_element(load.shares.begin(), load.shares.end());
+  const double most = 1.0 / std::max(1, model.moe.experts_per_token);
+  if (*busiest <= all * most * (1 + 1e-9)) return;
+  faults.push_back(places.fault(
+      path + "shares", fmt::format("{:.1f} % for expert {}", 100 * *busiest / all, busiest - load.shares.begin()),
+      fmt::format("at most {:.1f} % for one: a token goes to {} different experts", 100 * most,
+                  model.moe.experts_per_token)));
+}
+
+}  // namespace
+
 void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const ModelConfig& model, const Places& places,
                        Diagnostics& faults) {
   const std::string path = "training.expert_load.";
@@ -246,12 +269,26 @@ void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const M
     if (shares != model.moe.experts)
       add("shares", fmt::format("{} shares", shares),
           fmt::format("one for each of the {} experts of {}", model.moe.experts, model.name));
-    else if (std::accumulate(load.shares.begin(), load.shares.end(), 0.0) <= 0)
-      add("shares", "only zeros", "at least one positive share");
+    else
+      check_shares(load, model, path, places, faults);
   } else if (shares > 0) {
-    add("shares", fmt::format("{} shares", shares), "shares only with kind: \"given\"");
+    add("shares", fmt::format("{} shares", shares), "shares only with kind: \"given\"", "kind: \"given\"");
   }
-  const double most = static_cast<double>(model.moe.experts) / std::max(1, model.moe.experts_per_token);
+  const double most = most_of_mean(model.moe.experts, model.moe.experts_per_token);
+  if (load.kind != ExpertLoad::Kind::skewed) {
+    const std::string_view kind = enum_names(load.kind)[static_cast<std::size_t>(load.kind)];
+    if (load.coefficient_of_variation > 0)
+      add("coefficient_of_variation", fmt::format("{:g} beside kind: \"{}\"", load.coefficient_of_variation, kind),
+          "0, unless kind: \"skewed\" takes it", "kind: \"skewed\"");
+    if (load.level != ExpertLoad::Level::expert)
+      add("level", fmt::format("\"rank\" beside kind: \"{}\"", kind),
+          "nothing, unless kind: \"skewed\" has a coefficient_of_variation", "kind: \"skewed\"");
+  } else if (const double widest = std::sqrt(std::max(0.0, most - 1));
+             model.moe.experts > 0 && load.coefficient_of_variation > widest) {
+    add("coefficient_of_variation", fmt::format("{:g}", load.coefficient_of_variation),
+        fmt::format("at most {:.3g}: all tokens then go to the same {} of {} experts", widest,
+                    model.moe.experts_per_token, model.moe.experts));
+  }
   if (load.capacity_factor && *load.capacity_factor > most && model.moe.experts > 0) {
     add("capacity_factor", fmt::format("{:g}", *load.capacity_factor),
         fmt::format("at most {:g}: an expert then takes every token ({} experts, {} per token)", most,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -40,6 +41,7 @@ class ServingLoader : private ServingPart {
     plain_fields();
     load_traffic(*this);
     pools();
+    blocks();
     if (context_.cluster && !context_.open) gpu_count();
     if (context_.cluster && !context_.open) stated_faults();
     if (context_.cluster && !context_.open) slow_parts();
@@ -201,6 +203,13 @@ class ServingLoader : private ServingPart {
     }
   }
 
+  /// The engine's page: 16 tokens of vLLM, 32 of TensorRT-LLM (page_tokens of its profile). Of pages of one token, as
+  /// SGLang has them, eight at a time: a turn finds at most seven too few, and blocks stay countable.
+  static int drawn_block(int page_tokens) {
+    constexpr int kFewest = 8;
+    return page_tokens >= kFewest ? page_tokens : (kFewest + page_tokens - 1) / page_tokens * page_tokens;
+  }
+
   void prefix_cache(PoolSpec& spec) {
     if (!sound("prefix_cache")) return;
     const proto::PrefixCache& cache = in_.prefix_cache();
@@ -209,17 +218,32 @@ class ServingLoader : private ServingPart {
       for (const auto& [stated, field] :
            {std::pair(cache.has_host_memory(), "host_memory"), std::pair(cache.has_storage(), "storage")})
         if (stated) fault(fmt::format("prefix_cache.{}", field), "a size beside on: false", "no size, or on: true");
+  }
+
+  /// By which prefixes are found: the blocks of a trace; of conversations, which are drawn, whole pages as the engines
+  /// keep them, of all pools alike.
+  void blocks() {
+    int of_traces = 0, of_pages = 1;
+    bool drawn = false;
     for (const TrafficClass& c : out_->traffic.classes) {
       if (const auto* trace = std::get_if<TraceTraffic>(&c.lengths))
-        spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, trace->summary.format->block_tokens);
-      if (c.sessions) spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, c.sessions->block_tokens);
+        of_traces = std::max(of_traces, trace->summary.format->block_tokens);
       if (const auto* recorded = std::get_if<RecordedSessions>(&c.lengths))
-        spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, recorded->block_tokens);
+        of_traces = std::max(of_traces, recorded->block_tokens);
+      drawn |= c.sessions.has_value();
     }
-    // Blocks are whole pages.
-    if (spec.prefix.on && spec.prefix.block_tokens > 0 && spec.prefix.block_tokens % spec.page_tokens != 0)
-      fault(spec.name + ".page_tokens", fmt::format("{}", spec.page_tokens),
-            fmt::format("a divisor of the traffic's blocks of {} tokens", spec.prefix.block_tokens));
+    for (const PoolSpec& pool : out_->pools)
+      if (pool.prefix.on) of_pages = std::lcm(of_pages, drawn_block(pool.page_tokens));
+    const int block = of_traces > 0 ? of_traces : drawn ? of_pages : 0;
+    for (TrafficClass& c : out_->traffic.classes)
+      if (c.sessions && block > 0) c.sessions->block_tokens = block;
+    for (PoolSpec& pool : out_->pools) {
+      pool.prefix.block_tokens = block;
+      // Blocks are whole pages.
+      if (pool.prefix.on && block > 0 && block % pool.page_tokens != 0)
+        fault(pool.name + ".page_tokens", fmt::format("{}", pool.page_tokens),
+              fmt::format("a divisor of the traffic's blocks of {} tokens", block));
+    }
   }
 
   void check_plan(const PoolSpec& spec, const std::string& path) {

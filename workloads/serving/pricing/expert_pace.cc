@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "sim/base/random.h"
+#include "workloads/collectives/collectives.h"
 #include "workloads/collectives/eplb.h"
 #include "workloads/serving/pricing/steady_load.h"
 
@@ -21,11 +22,13 @@ std::vector<double> busiest_rank_loads(const ExpertPaceConfig& config, const Exp
   for (double& value : logs) value = random.normal();
   // EPLB takes copies that divide over the GPUs; those that are over hold what their GPU has already.
   const int replicas = std::max(group.ranks, (group.experts + group.redundant) / group.ranks * group.ranks);
+  const double most = most_of_mean(group.experts, group.experts_per_token);
   std::vector<int> placement;
   for (int step = 0; step < steps; ++step) {
     if (step > 0)
       for (double& value : logs) value = config.memory * value + fresh * random.normal();
     for (std::size_t i = 0; i < logs.size(); ++i) loads[i] = std::exp(sigma * logs[i]);
+    loads = cut_loads(std::move(loads), most);
     if (step % every == 0) {
       if (config.eplb && replicas >= group.experts) {
         EplbRequest request;

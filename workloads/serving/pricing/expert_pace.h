@@ -31,6 +31,7 @@ struct ExpertPaceConfig {
 
 struct ExpertGroup {
   int experts = 0, redundant = 0;
+  int experts_per_token = 1;
   int groups = 1;  ///< of node-limited routing; 1 where placement is global
   int ranks = 1, ranks_per_node = 8;
 };

@@ -55,7 +55,7 @@ struct Sessions {
   RandomNumber think = RandomNumber::fixed(0);  ///< seconds from an answer to the next turn
   std::int32_t system_prompt_tokens = 0;
   std::int32_t system_prompts = 1;  ///< different ones, equally often
-  int block_tokens = 64;            ///< of the blocks by which prefixes are found
+  int block_tokens = 64;            ///< of the blocks by which prefixes are found; of scenarios: pages of their pools
   std::int64_t context = 0;         ///< a conversation ends before its turn would be longer; 0: never
   /// Answers of a turn that call a tool, before the one to the user; 0: none. Results are there after `tool_time`.
   double tool_calls = 0;

@@ -173,7 +173,7 @@ void EndOfStep::add(const ShardPlan& beside) {
     graph_.after(update, reduced);
     // A lone GPU waits for nobody at the end of a step, so that its host works ahead of it. So does the host of a graph
     // that is the whole step.
-    if (config_.overheads.step > Seconds(0) && gpus > 1 && !config_.iteration_graph) {
+    if (config_.overheads.step > Seconds(0) && gpus > 1 && !config_.iteration_graph && config_.mechanisms.host) {
       graph_.compute(program.rank.compute, config_.overheads.step, plain(OpName::host));
     }
   }

@@ -70,6 +70,8 @@ struct EvidenceShare {
 /// The same by operation and by what errors go together: [OpName][PriceSource].
 struct SourceShare {
   std::array<std::array<Seconds, kPriceSources>, kOpNames> of;
+  std::array<Seconds, kOpNames> host;         ///< of it, in which the GPU waits for its host
+  std::array<Seconds, kOpNames> host_beside;  ///< of communication beside it, what the host takes anyway
 };
 
 /// Operations [first, end) belong to one pass of one rank. Passes of a rank appear in the order of the schedule.
@@ -78,6 +80,8 @@ struct PassRecord {
   Pass pass;
   OpId first, end;
   std::int64_t times = 1;  ///< the periods it stands for, one after the other
+  /// What its GPU waits for the host within its compute, and what of its communication the host takes anyway.
+  Seconds host, host_beside;
 };
 
 /// A collective of data parallelism, as a replayed GPU takes part in it.

@@ -120,6 +120,10 @@ OpId PassEmitter::compute(RankProgram& program, OpName name, const Price& price,
   evidence_.roofline += price.by_evidence[2] * (stretch * times_);
   auto& sources = sources_.of[static_cast<std::size_t>(name)];
   for (std::size_t i = 0; i < sources.size(); ++i) sources[i] += price.by_source[i] * (stretch * times_);
+  sources_.host[static_cast<std::size_t>(name)] += price.host * (stretch * times_);
+  sources_.host_beside[static_cast<std::size_t>(name)] += price.host_beside * (stretch * times_);
+  host_ += price.host * stretch;
+  host_beside_ += price.host_beside * stretch;
   return graph_.compute(program.rank.compute, price.time * stretch, label);
 }
 
@@ -181,7 +185,7 @@ void PassEmitter::expert_transfer(RankProgram& program, Half& half, OpName name,
   const double weight = half.layer(layer).weight;
   Seconds latency = transfer.latency;
   if (name == OpName::dispatch_forward && !sends_tokens_once(config_.plan.dispatcher))
-    latency += config_.software.host_sizes;
+    latency += config_.mechanisms.host ? config_.software.host_sizes : Seconds(0);
   OpId op;
   if (weight == 1.0) {
     op = graph_.transfer(lane, latency, transfer.flows, label(name, half, layer));
@@ -379,7 +383,8 @@ void PassEmitter::enter(RankProgram& program, Half& forward, Half& backward) {
   }
   const Label name = any != nullptr ? label(OpName::host, *any, any->walk->layers.size())
                                     : Label{static_cast<std::uint16_t>(OpName::host), 0, 0, 0};
-  const OpId entry = graph_.compute(program.rank.compute, config_.software.host_message * messages, name);
+  const Seconds each = config_.mechanisms.host ? config_.software.host_message : Seconds(0);
+  const OpId entry = graph_.compute(program.rank.compute, each * messages, name);
   program.pass_ends.push_back({entry, entry, {}});
   for (Half* half : {&forward, &backward}) {
     if (half->walk == nullptr) continue;
@@ -407,6 +412,7 @@ void PassEmitter::recompute(RankProgram& program, Half again) {
 void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, const std::vector<RankId>& peer,
                        std::int64_t times) {
   times_ = static_cast<double>(times);
+  host_ = host_beside_ = Seconds(0);
   const std::vector<int>& stage_of = schedule_.stage_of[program.rank.pipeline_rank];
   const auto stage_in = [&](int chunk) { return StageId::at(stage_of[chunk]); };
   program.forwards.resize(stage_of.size());

@@ -31,6 +31,10 @@ class PassEmitter {
             std::int64_t times = 1);
   const EvidenceShare& evidence() const { return evidence_; }
   const SourceShare& sources() const { return sources_; }
+  /// Of the pass that was emitted last: what its GPU waits for the host within its compute, and what of its
+  /// communication the host takes anyway.
+  Seconds host() const { return host_; }
+  Seconds host_beside() const { return host_beside_; }
 
  private:
   using Half = PassHalf;
@@ -79,6 +83,7 @@ class PassEmitter {
   EvidenceShare evidence_;
   SourceShare sources_;
   double times_ = 1;  // that the pass being built stands for
+  Seconds host_, host_beside_;
 };
 
 }  // namespace flopcast

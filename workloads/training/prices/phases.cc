@@ -190,6 +190,7 @@ class Pricer {
     cost.time = cost.kernel_sum + started * gap;
     cost.host = by_host * overheads.host_launch;
     if (!config_.cuda_graphs || routes_outside_graphs()) cost.host += host;
+    if (!config_.mechanisms.host) cost.host = Seconds(0);
     return cost;
   }
 

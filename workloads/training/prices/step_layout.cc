@@ -36,20 +36,21 @@ std::vector<double> skewed_loads(int experts, double coefficient_of_variation, s
 }
 
 /// Loads of expert-parallel ranks as they were measured, log-normal: the first has most.
-std::vector<double> skewed_ranks(int ranks, double coefficient_of_variation) {
+std::vector<double> skewed_ranks(int ranks, double coefficient_of_variation, double most) {
   const double sigma = std::sqrt(std::log1p(coefficient_of_variation * coefficient_of_variation));
   std::vector<double> loads(ranks);
   double sum = 0;
   for (int r = 0; r < ranks; ++r) sum += loads[r] = std::exp(-sigma * normal_quantile((r + 0.5) / ranks));
   for (double& load : loads) load *= ranks / sum;
-  return loads;
+  return cut_loads(std::move(loads), most);
 }
 
 std::vector<double> typical_skewed_loads(const TrainingConfig& config) {
   const int experts = config.model.moe.experts;
   std::vector<std::pair<double, std::vector<double>>> tried;
   for (int shuffle = 0; shuffle < kShuffles; ++shuffle) {
-    std::vector<double> loads = skewed_loads(experts, config.expert_load.coefficient_of_variation, shuffle);
+    std::vector<double> loads = cut_loads(skewed_loads(experts, config.expert_load.coefficient_of_variation, shuffle),
+                                          most_of_mean(experts, config.model.moe.experts_per_token));
     const std::vector<double> ranks = rank_loads(loads, config.plan.expert);
     tried.emplace_back(*std::max_element(ranks.begin(), ranks.end()), std::move(loads));
   }
@@ -185,7 +186,8 @@ std::vector<double> expert_rank_loads(const TrainingConfig& config, int gpus_per
   const ExpertLoad& load = config.expert_load;
   if (load.capacity_factor) return std::vector<double>(ranks, *load.capacity_factor);
   if (load.kind == ExpertLoad::Kind::skewed && load.level == ExpertLoad::Level::rank)
-    return skewed_ranks(ranks, load.coefficient_of_variation);
+    return skewed_ranks(ranks, load.coefficient_of_variation,
+                        most_of_mean(config.model.moe.experts, config.model.moe.experts_per_token));
   const std::vector<double> loads = expert_loads(config);
   if (config.expert_load.placement != ExpertLoad::Placement::eplb) return rank_loads(loads, ranks);
   return eplb_rank_loads(loads, config.expert_load.redundant_experts, config.model.moe.groups, ranks,

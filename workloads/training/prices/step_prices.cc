@@ -16,9 +16,10 @@ std::int64_t tokens_of_group(const TrainingConfig& config) {
 
 /// The clock, over the model's own, at which a step's kernels in turn meet the board's limit: memory-bound ones and the
 /// optimiser leave room that matrix products take. Of a mean GPU; what it waits for is left out.
-double step_clock(const TrainingConfig& config, KernelMemo& kernels, LayerShape shape) {
+/// None: a model that knows its clock.
+std::optional<ClockPoint> settled_clock(const TrainingConfig& config, KernelMemo& kernels, LayerShape shape) {
   constexpr PowerLoad kBeyondAnyBoard{Seconds(1), 1, Joules(1e9)};
-  if (kernels.kernels().settled(kBeyondAnyBoard).clock == 1) return 1;  // a model that knows its clock
+  if (kernels.kernels().settled(kBeyondAnyBoard).clock == 1) return std::nullopt;
   const MoeConfig& moe = config.model.moe;
   const double with_experts = config.model.moe_layers();
   PhaseLoad pass;  // of a micro-batch, through all stages
@@ -41,8 +42,8 @@ double step_clock(const TrainingConfig& config, KernelMemo& kernels, LayerShape 
                            (copies * static_cast<double>(config.batch.micro_batch_sequences)));
   const double updated = count_parameters(config.model).total / (config.plan.tensor * copies);
   step += load_of(price_optimizer(updated, config, kernels));
-  return step.time > Seconds(0) ? kernels.kernels().settled({step.time, step.on_sms / step.time, step.energy}).clock
-                                : 1;
+  if (step.time <= Seconds(0)) return std::nullopt;
+  return kernels.kernels().settled({step.time, step.on_sms / step.time, step.energy});
 }
 
 }  // namespace
@@ -74,7 +75,8 @@ StepPrices::StepPrices(const TrainingConfig& config, KernelMemo& kernels, const 
   LayerShape shape;
   shape.tokens = tokens_;
   shape.sequence_length = config.batch.sequence_length;
-  clock_ = step_clock(config, kernels, shape);
+  if (config.mechanisms.board_limit) settled_ = settled_clock(config, kernels, shape);
+  clock_ = settled_ ? settled_->clock : 1;
   dense_ = price_layer(false, 1);
   if (config.software.stops_early && config.recompute.full_layer) {
     for (int s = 0; s < 2; ++s)
@@ -141,22 +143,29 @@ StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Sec
     return phase == Phase::attention_forward || phase == Phase::mlp_forward || phase == Phase::shared_forward;
   };
   for (const bool direction : {true, false}) {
-    Seconds of_gpu = exchanged, of_nominal_gpu = exchanged, of_host;
+    Seconds of_gpu = exchanged, of_nominal_gpu = exchanged, of_kernels, of_host;
     for (std::size_t p = 0; p < kPhases; ++p) {
       if (forward(p) != direction) continue;
+      of_kernels += layer[p].time;
       of_gpu += layer[p].time + layer[p].exchange;
       of_nominal_gpu += layer[p].nominal + layer[p].exchange;
       of_host += host[p];
     }
     wait_for_copies(layer, direction ? Phase::mlp_forward : Phase::attention_backward, copied,
                     std::max(of_nominal_gpu, of_host));
+    // Without communication the GPU would wait for its host as long as the host is behind the kernels.
+    const Seconds behind = std::max(of_host - of_kernels, Seconds(0));
+    const Seconds waits = std::max(of_host - of_gpu, Seconds(0));
+    for (std::size_t p = 0; p < kPhases; ++p)
+      if (forward(p) == direction && behind > Seconds(0)) layer[p].host_beside = (behind - waits) * (host[p] / of_host);
     if (of_host <= of_nominal_gpu) continue;
     for (std::size_t p = 0; p < kPhases; ++p) {
       if (forward(p) != direction) continue;
       const double part = host[p] / of_host;
       layer[p].nominal += (of_host - of_nominal_gpu) * part;
-      const Seconds wait = std::max(of_host - of_gpu, Seconds(0)) * part;
+      const Seconds wait = waits * part;
       layer[p].time += wait;
+      layer[p].host += wait;
       layer[p].by_source[static_cast<std::size_t>(PriceSource::launches)] += wait;
     }
   }

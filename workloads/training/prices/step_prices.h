@@ -3,9 +3,11 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "hwmodels/chips/power.h"
 #include "workloads/training/prices/exchange_times.h"
 #include "workloads/training/prices/phases.h"
 #include "workloads/training/prices/step_layout.h"
@@ -18,6 +20,9 @@ struct Price {
   Seconds time;      ///< of compute
   Seconds nominal;   ///< the same on a GPU of nominal speed
   Seconds exchange;  ///< communication inside the tensor or context parallel group that compute does not hide
+  Seconds host;      ///< of `time`: the GPU waits for its host
+  /// Of exchanges in the layer: what would be waited for the host without them.
+  Seconds host_beside;
   std::array<Seconds, 3> by_evidence;            ///< indexed by Evidence
   std::array<Seconds, kPriceSources> by_source;  ///< indexed by PriceSource; sums to `time`
   std::vector<PhaseExchange> exchanges;          ///< what `exchange` is the sum of
@@ -62,6 +67,9 @@ class StepPrices {
   /// Cost of the things a stage may hold, forward and backward together, on the busiest expert rank: what "balanced"
   /// balances.
   LayerCosts layer_costs() const;
+  /// Where the board's limit lets a step's kernels settle, at the model's clock and on; nothing where prices hold the
+  /// clock that they were measured at.
+  const std::optional<ClockPoint>& settled() const { return settled_; }
 
  private:
   static constexpr int kEdges = 8;
@@ -82,9 +90,10 @@ class StepPrices {
   KernelMemo& kernels_;
   const ExchangeTimes& exchanges_;
   std::int64_t tokens_;
-  double stretch_;             // of all compute: the slowest GPU sets the pace
-  std::size_t hottest_;        // expert rank that the others of its group wait for
-  std::array<int, 2> sms_{};   // [share]
+  double stretch_;            // of all compute: the slowest GPU sets the pace
+  std::size_t hottest_;       // expert rank that the others of its group wait for
+  std::array<int, 2> sms_{};  // [share]
+  std::optional<ClockPoint> settled_;
   double clock_ = 1;           // over the kernel model's own
   std::vector<double> loads_;  // [expert rank]
   LayerPrices dense_;

@@ -186,13 +186,15 @@ class StepBuilder {
         const OpId first = OpId::at(graph_.size());
         const std::int64_t times = times_of(step_.passes.size());
         emitter.emit(programs_[i], pass, CopyId::at(copy), peers[copy], times);
-        step_.passes.push_back({static_cast<std::uint32_t>(i), pass, first, OpId::at(graph_.size()), times});
+        step_.passes.push_back({static_cast<std::uint32_t>(i), pass, first, OpId::at(graph_.size()), times,
+                                emitter.host(), emitter.host_beside()});
       }
     }
     mail.connect(graph_);
     if (config_.software.blocking_messages && grid_.pipeline > 1) connect_meetings(copies);
     step_.evidence = emitter.evidence();
     step_.sources = emitter.sources();
+    step_.settled = prices_.settled();
   }
 
   /// Both ranks of a message stop for it.
@@ -258,9 +260,21 @@ class StepBuilder {
           "compute by {:.2f} %",
           100 * config_.gpu_speed_spread(), config_.plan.replicas() * config_.plan.tensor, 100 * (stretch - 1)));
     }
+    if (step_.settled && step_.settled->clock < 1) {
+      step_.notes.push_back(fmt::format(
+          "the board's limit of {:.0f} W holds the clock at {:.1f} % of the data sheet's while GPUs compute "
+          "(explain: training.mechanisms.board_limit)",
+          topology_.cluster().node.gpu.tdp.value(), 100 * step_.settled->clock * config_.overheads.vendor_clock));
+    }
     if (step_.hottest_load > 1) {
-      step_.notes.push_back(fmt::format("the busiest expert rank gets {:.1f} % more tokens than the mean",
-                                        100 * (step_.hottest_load - 1)));
+      const MoeConfig& moe = config_.model.moe;
+      const bool full = step_.hottest_load >= most_of_mean(moe.experts, moe.experts_per_token) * (1 - 1e-9) &&
+                        !config_.expert_load.capacity_factor;
+      step_.notes.push_back(fmt::format(
+          "the busiest expert rank gets {:.1f} % more tokens than the mean{}", 100 * (step_.hottest_load - 1),
+          full ? fmt::format(": more cannot be, for a token goes to {} different ones of {} experts",
+                             moe.experts_per_token, moe.experts)
+               : ""));
     }
   }
 

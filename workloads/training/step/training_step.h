@@ -50,6 +50,7 @@ struct TrainingStep {
   double hottest_load = 1;          ///< expert load of the busiest expert-parallel rank over the mean
   EvidenceShare evidence;
   SourceShare sources;
+  std::optional<ClockPoint> settled;  ///< of its kernels in turn (StepPrices::settled)
   bool folded = true;
   std::vector<std::string> notes;      ///< what was assumed or approximated, for the report
   double tokens = 0;                   ///< per step, all replicas

@@ -1,8 +1,8 @@
 #include "analysis/runs/serving/exchange/launch_command.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -15,12 +15,24 @@
 namespace flopcast {
 namespace {
 
-constexpr int kPort = 8000;
-
 /// Writes flags of one pool, each beside its field.
 class Flags {
  public:
-  explicit Flags(LaunchCommand& out) : out_(out) {}
+  Flags(LaunchCommand& out, const EngineFlags& known, const std::string& profile)
+      : out_(out), known_(known), profile_(profile) {}
+  /// A flag that not every version has. @param field says what asks for it.
+  void known(std::string_view setting, const std::string& value, const std::string& field) {
+    const std::optional<std::string> flag = known_.find(profile_, setting, value);
+    if (!flag) {
+      out_.untold.push_back(fmt::format("{}: {} of {} has no flag for it", field,
+                                        profile_.substr(0, profile_.find('-')), known_.release(profile_)));
+    } else if (const auto equals = flag->find('='); !flag->starts_with("--") && equals != std::string::npos) {
+      out_.environment.emplace_back(flag->substr(0, equals), flag->substr(equals + 1));
+    } else {
+      add(*flag, field);
+    }
+  }
+  bool has(std::string_view setting) const { return known_.find(profile_, setting).has_value(); }
   void add(std::string text, std::string field) { out_.flags.push_back({std::move(text), std::move(field)}); }
   template <class Value>
   void value(const char* flag, const Value& value, const char* field) {
@@ -32,6 +44,8 @@ class Flags {
 
  private:
   LaunchCommand& out_;
+  const EngineFlags& known_;
+  const std::string& profile_;
 };
 
 /// What a scenario says of a pool itself, beside defaults and what its engine does anyway.
@@ -143,9 +157,9 @@ void vllm_over_nodes(const ServingPlan& plan, Flags& flags, LaunchCommand& out) 
 }
 
 void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated& stated,
-          LaunchCommand& out) {
+          const EngineFlags& known, LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
-  Flags flags(out);
+  Flags flags(out, known, e.name);
   out.image = fmt::format("vllm/vllm-openai:v{}.0", version_of(e.name));
   out.program = "vllm serve " + model;
   flags.value("--tensor-parallel-size", e.plan.tensor, "tensor");
@@ -154,16 +168,15 @@ void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, co
   if (out.nodes > 1) vllm_over_nodes(e.plan, flags, out);
   flags.when(e.plan.expert > 1, "--enable-expert-parallel", "expert > 1");
   if (sends_to_experts(e))
-    flags.add(fmt::format("--all2all-backend deepep_{}",
-                          // Prompts always take the latter.
-                          pool.role != ReplicaRole::prefill && e.decode_exchange == ExpertExchange::low_latency
-                              ? "low_latency"
-                              : "high_throughput"),
-              "expert_transport, decode_exchange");
-  flags.when(e.two_micro_batches, "--enable-dbo", "two_micro_batches");
+    flags.known("expert_transport",
+                // Prompts always take the latter.
+                pool.role != ReplicaRole::prefill && e.decode_exchange == ExpertExchange::low_latency
+                    ? "deepep_low_latency"
+                    : "deepep_high_throughput",
+                "expert_transport, decode_exchange");
+  if (e.two_micro_batches) flags.known("two_micro_batches", "", "two_micro_batches");
   if (e.redundant_experts > 0)
-    flags.add(fmt::format("--enable-eplb --eplb-config '{{\"num_redundant_experts\": {}}}'", e.redundant_experts),
-              "redundant_experts");
+    flags.known("redundant_experts", fmt::format("{}", e.redundant_experts), "redundant_experts");
   flags.value("--max-num-seqs", e.scheduler.max_batch, "max_batch");
   flags.value("--max-num-batched-tokens", e.scheduler.token_budget, "token_budget");
   flags.when(!e.scheduler.chunked_prefill, "--no-enable-chunked-prefill", "chunked_prefill = false");
@@ -172,7 +185,7 @@ void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, co
     flags.add(fmt::format("--num-gpu-blocks-override {}", e.cache_tokens / pool.page_tokens),
               "cache_tokens, page_tokens");
   if (e.cache_memory > Bytes(0))
-    flags.add(fmt::format("--kv-cache-memory-bytes {:.0f}", e.cache_memory.value()), "cache_memory");
+    flags.known("cache_memory", fmt::format("{:.0f}", e.cache_memory.value()), "cache_memory");
   if (e.adapters > 0)
     flags.add(fmt::format("--enable-lora --max-loras {} --max-lora-rank {}", e.adapters, e.adapter_rank),
               "adapters, adapter_rank");
@@ -180,27 +193,37 @@ void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, co
   flags.when(e.precision.kv == Precision::fp8, "--kv-cache-dtype fp8", "kv_cache = fp8");
   flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
   flags.when(quantised_by_engine(e), "--quantization fp8", "weights = fp8");
-  flags.add(e.overlap_scheduling ? "--async-scheduling" : "--no-async-scheduling", "overlap_scheduling");
+  if (e.overlap_scheduling)
+    flags.known(e.plan.pipeline > 1 ? "overlap_with_pipeline" : "overlap_scheduling", "",
+                e.plan.pipeline > 1 ? "overlap_scheduling beside pipeline" : "overlap_scheduling");
+  // Versions without the flag do not overlap anyway.
+  if ((!e.overlap_scheduling || (e.plan.pipeline > 1 && !flags.has("overlap_with_pipeline"))) &&
+      flags.has("no_overlap_scheduling"))
+    flags.known("no_overlap_scheduling", "", "overlap_scheduling");
   if (stated.has("graph_sizes") && !e.graph_sizes.empty() && e.cuda_graphs)
-    flags.add("--cudagraph-capture-sizes " + sizes_of_graphs(e), "graph_sizes");
+    flags.known("graph_sizes", sizes_of_graphs(e), "graph_sizes");
   flags.when(e.priority_preemption || stated.priorities, "--scheduling-policy priority",
              "priority of streams, which vLLM counts from 0 downwards");
   flags.when(!e.cuda_graphs, "--enforce-eager", "cuda_graphs = false");
-  if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
+  if (pool.stream_interval > 1)
+    flags.known("stream_interval", fmt::format("{}", pool.stream_interval), "stream_interval");
   flags.when(!pool.prefix.on, "--no-enable-prefix-caching", "prefix_cache.on = false");
   if (e.speculation.depth > 0) flags.add(vllm_drafts(e.speculation), "speculation");
+  // Caches are fetched from this address, which is localhost unless it is said (docs/features/nixl_connector_usage.md).
+  if (const std::string role = transfer_role(pool.role); !role.empty())
+    out.environment.emplace_back("VLLM_NIXL_SIDE_CHANNEL_HOST", kOwnAddress);
   if (const std::string role = transfer_role(pool.role); !role.empty())
     flags.add(fmt::format("--kv-transfer-config '{{\"kv_connector\": \"NixlConnector\", \"kv_role\": \"{}\"}}'", role),
               pool.name);
-  flags.add(fmt::format("--port {}", kPort), "");
+  flags.add(fmt::format("--port {}", kServerPort), "");
 }
 
 void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated& stated,
-            LaunchCommand& out) {
+            const EngineFlags& known, LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   const int groups = e.plan.attention_data;
-  Flags flags(out);
-  out.image = fmt::format("lmsysorg/sglang:v{}", version_of(e.name));
+  Flags flags(out, known, e.name);
+  out.image = fmt::format("lmsysorg/sglang:v{}", known.release(e.name));
   out.program = "python3 -m sglang.launch_server --model-path " + model;
   flags.add(fmt::format("--tp-size {}", e.plan.tensor * groups),
             groups > 1 ? fmt::format("tensor x attention_data = {}", e.plan.tensor * groups)
@@ -209,17 +232,23 @@ void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
     flags.add(fmt::format("--nnodes {} --node-rank {} --dist-init-addr {}:20000", out.nodes, kRank, kHeadAddress), "");
   if (groups > 1) flags.add(fmt::format("--dp-size {} --enable-dp-attention", groups), "attention_data");
   if (e.plan.pipeline > 1) flags.value("--pp-size", e.plan.pipeline, "pipeline");
-  if (e.plan.expert > 1) flags.value("--ep-size", e.plan.expert, "expert");
+  if (e.plan.expert > 1) {
+    flags.known("expert", fmt::format("{}", e.plan.expert), fmt::format("expert = {}", e.plan.expert));
+    const std::optional<std::string> flag = known.find(e.name, "expert");
+    if (flag == "--enable-ep-moe" && e.plan.expert != e.plan.tensor * groups)
+      out.untold.push_back(fmt::format("expert = {}: SGLang {} spreads experts over all {} GPUs", e.plan.expert,
+                                       known.release(e.name), e.plan.tensor * groups));
+  }
   if (sends_to_experts(e))
-    flags.add(fmt::format("--moe-a2a-backend deepep --deepep-mode {}",
-                          pool.role == ReplicaRole::prefill                  ? "normal"
-                          : e.decode_exchange != ExpertExchange::low_latency ? "normal"
-                          : pool.role == ReplicaRole::decode                 ? "low_latency"
-                                                                             : "auto"),
-              "expert_transport, decode_exchange");
-  flags.when(e.two_micro_batches, "--enable-two-batch-overlap", "two_micro_batches");
+    flags.known("expert_transport",
+                pool.role == ReplicaRole::prefill                  ? "normal"
+                : e.decode_exchange != ExpertExchange::low_latency ? "normal"
+                : pool.role == ReplicaRole::decode                 ? "low_latency"
+                                                                   : "auto",
+                "expert_transport, decode_exchange");
+  if (e.two_micro_batches) flags.known("two_micro_batches", "", "two_micro_batches");
   if (e.redundant_experts > 0)
-    flags.add(fmt::format("--enable-eplb --ep-num-redundant-experts {}", e.redundant_experts), "redundant_experts");
+    flags.known("redundant_experts", fmt::format("{}", e.redundant_experts), "redundant_experts");
   flags.add(fmt::format("--max-running-requests {}", e.scheduler.max_batch * groups),
             groups > 1 ? "max_batch x attention_data" : "max_batch");
   flags.add(
@@ -238,25 +267,37 @@ void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
   flags.when(!e.overlap_scheduling, "--disable-overlap-schedule", "overlap_scheduling = false");
   if (stated.has("graph_sizes") && !e.graph_sizes.empty() && e.cuda_graphs)
     flags.add("--cuda-graph-bs " + sizes_of_graphs(e), "graph_sizes");
-  if (stated.has("max_waiting")) flags.value("--max-queued-requests", e.scheduler.max_waiting, "max_waiting");
+  if (stated.has("max_waiting"))
+    flags.known("max_waiting", fmt::format("{}", e.scheduler.max_waiting),
+                fmt::format("max_waiting = {}", e.scheduler.max_waiting));
   flags.when(!e.cuda_graphs, "--disable-cuda-graph", "cuda_graphs = false");
   flags.when(!e.graph_padding, "--disable-cuda-graph-padding", "graph_padding = false");
   if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
-  flags.when(e.priority_preemption || stated.priorities, "--enable-priority-scheduling",
-             "priority of streams, priority_preemption");
+  if (e.priority_preemption || stated.priorities)
+    flags.known("priorities", "", "priority of streams, priority_preemption");
   flags.when(!pool.prefix.on, "--disable-radix-cache", "prefix_cache.on = false");
-  if (e.speculation.depth > 0) flags.add(sglang_drafts(e.speculation), "speculation");
+  if (const SpeculationConfig& drafts = e.speculation; drafts.depth > 0) {
+    const char* needs = drafts.kind == DraftKind::lookup  ? "lookup_drafts"
+                        : drafts.kind == DraftKind::model ? "model_drafts"
+                                                          : "";
+    if (*needs == '\0' || flags.has(needs)) {
+      flags.add(sglang_drafts(drafts), "speculation");
+    } else {
+      flags.known(needs, "", "speculation");  // says that it has none
+    }
+  }
   if (hands_on(pool.role)) flags.add("--disaggregation-mode prefill", pool.name);
   if (pool.role == ReplicaRole::decode)
     flags.add(fmt::format("--disaggregation-mode decode --num-reserved-decode-tokens {}", pool.reserved_tokens),
               fmt::format("{}, reserved_tokens = {}", pool.name, pool.reserved_tokens));
-  flags.add(fmt::format("--port {}", kPort), "");
+  flags.add(fmt::format("--port {}", kServerPort), "");
 }
 
-void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated&, LaunchCommand& out) {
+void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated&, const EngineFlags& known,
+            LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   const int groups = e.plan.attention_data;
-  Flags flags(out);
+  Flags flags(out, known, e.name);
   out.image = fmt::format("nvcr.io/nvidia/tensorrt-llm/release:{}.0", version_of(e.name));
   out.program = "trtllm-serve " + model;
   // Over nodes it starts by MPI, once, from the first of them.
@@ -270,10 +311,20 @@ void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
   flags.value("--max_batch_size", e.scheduler.max_batch, "max_batch");
   flags.value("--max_num_tokens", e.scheduler.token_budget, "token_budget");
   flags.add("--extra_llm_api_options options.yaml", "");
-  flags.add(fmt::format("--port {}", kPort), "");
+  flags.add(fmt::format("--port {}", kServerPort), "");
   std::string& yaml = out.options_file;
   yaml += fmt::format("enable_chunked_prefill: {}  # chunked_prefill\n", e.scheduler.chunked_prefill);
-  yaml += fmt::format("disable_overlap_scheduler: {}  # overlap_scheduling\n", !e.overlap_scheduling);
+  // Servers of prompts alone do not overlap (examples/disaggregated/README.md: not yet supported).
+  const bool prompts = pool.role == ReplicaRole::prefill;
+  yaml += fmt::format("disable_overlap_scheduler: {}  # {}\n", prompts || !e.overlap_scheduling,
+                      prompts ? "prefill alone" : "overlap_scheduling");
+  if (prompts && e.overlap_scheduling)
+    out.untold.push_back(
+        "overlap_scheduling: TensorRT-LLM's servers of prompts alone do not overlap scheduling, as the replay does");
+  if (e.redundant_experts > 0)
+    yaml +=
+        fmt::format("moe_config:\n  load_balancer: {{num_slots: {}, layer_updates_per_iter: 1}}  # redundant_experts\n",
+                    e.model.moe.experts + e.redundant_experts);
   if (groups > 1) yaml += fmt::format("enable_attention_dp: true  # attention_data = {}\n", groups);
   yaml += fmt::format("scheduler_config:\n  capacity_scheduler_policy: {}  # admission = {}\n",
                       e.scheduler.admission->grows ? "MAX_UTILIZATION" : "GUARANTEED_NO_EVICT",
@@ -308,7 +359,7 @@ struct EngineWriter {
   const char* family;
   const char* title;
   void (*write)(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated& stated,
-                LaunchCommand& out);
+                const EngineFlags& known, LaunchCommand& out);
   /// Fields that no flag of it carries: what the simulation takes of them the engine decides itself.
   std::vector<const char*> without_flag;
 };
@@ -318,8 +369,8 @@ const EngineWriter kWriters[] = {
     {"trtllm-",
      "TensorRT-LLM",
      trtllm,
-     {"max_waiting", "batching", "preemption", "redundant_experts", "two_micro_batches", "expert_transport",
-      "decode_exchange", "priority_preemption", "graph_sizes", "adapters", "adapter_rank", "cache_memory"}}};
+     {"max_waiting", "batching", "preemption", "two_micro_batches", "expert_transport", "decode_exchange",
+      "priority_preemption", "graph_sizes", "adapters", "adapter_rank", "cache_memory"}}};
 /// And of none of them.
 constexpr const char* kWithoutFlag[] = {"balance_attention",     "kernels",         "expert_kernels",
                                         "results_behind_launch", "scheduled_ahead", "communication_sms",
@@ -363,62 +414,10 @@ void name_the_rest(const PoolSpec& pool, const EngineWriter& writer, const State
     out.untold.push_back("prefix_cache.host_memory, storage: set up beside the engine (LMCache, HiCache)");
 }
 
-/// A name that Kubernetes takes: lower case letters, digits and hyphens.
-std::string plain_name(std::string name) {
-  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::tolower(c)) : '-';
-  name.resize(std::min<std::size_t>(name.size(), 40));
-  while (!name.empty() && name.back() == '-') name.pop_back();
-  return name;
-}
-
-constexpr std::string_view kOptions = "--extra_llm_api_options", kMountedOptions = "/options.yaml";
-
-/// @param options where the file of options lies: containers start in folders of their own.
-std::string on_one_line(const LaunchCommand& command, std::string_view options) {
-  std::string line = command.before.empty() ? command.program : command.before + "; " + command.program;
-  for (const LaunchFlag& flag : command.flags)
-    line += flag.text.starts_with(kOptions) ? fmt::format(" {} {}", kOptions, options) : " " + flag.text;
-  return line;
-}
-
-/// What a LeaderWorkerSet says of a pod's place, under the names that the command takes.
-std::string in_its_group(const LaunchCommand& command) {
-  if (command.nodes == 1) return "";
-  return "export NODE_RANK=\"$LWS_WORKER_INDEX\" HEAD_ADDRESS=\"$LWS_LEADER_ADDRESS\"; ";
-}
-
-/// Comments: what each flag comes from.
-std::string fields_of(const LaunchCommand& command) {
-  std::size_t width = command.program.size();
-  for (const LaunchFlag& flag : command.flags) width = std::max(width, flag.text.size() + 2);
-  width = std::min<std::size_t>(width, 72);
-  std::string out;
-  for (const LaunchFlag& flag : command.flags)
-    if (!flag.field.empty()) out += fmt::format("#   {:<{}}  {}\n", flag.text, width, flag.field);
-  return out;
-}
-
-/// Comments: what of the deployment it does not carry.
-std::string untold(const LaunchCommand& command) {
-  std::string out;
-  for (const std::string& line : command.untold) out += fmt::format("#   not in the command: {}\n", line);
-  return out;
-}
-
-/// The text as a YAML block, indented.
-std::string indented(const std::string& text, int spaces) {
-  std::string out;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    out += std::string(static_cast<std::size_t>(spaces), ' ') + text.substr(at, end - at) + "\n";
-    at = end + 1;
-  }
-  return out;
-}
-
 }  // namespace
 
-std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::string& model) {
+std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::string& model,
+                                           const EngineFlags& known) {
   std::vector<LaunchCommand> out;
   std::vector<Diagnostic> faults;
   for (const PoolSpec& pool : scenario.serving->pools) {
@@ -437,84 +436,11 @@ std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::
     command.nodes = nodes_for(command.gpus, scenario.cluster.node);
     while (command.gpus % command.nodes != 0) ++command.nodes;  // as many GPUs on each
     const Stated stated{scenario, pool.name};
-    writer->write(pool, scenario.cluster.node.gpu, model, stated, command);
+    writer->write(pool, scenario.cluster.node.gpu, model, stated, known, command);
     name_the_rest(pool, *writer, stated, command);
     out.push_back(std::move(command));
   }
   if (!faults.empty()) throw InputError(std::move(faults));
-  return out;
-}
-
-std::string to_text(const std::vector<LaunchCommand>& commands) {
-  std::string out;
-  for (const LaunchCommand& command : commands) {
-    out += fmt::format("# {}: {} x {} GPUs{}\n", command.pool, command.replicas, command.gpus,
-                       command.nodes > 1 ? fmt::format(", each on {} nodes", command.nodes) : "");
-    if (!command.options_file.empty()) out += "# options.yaml\n" + indented(command.options_file, 2);
-    if (command.nodes > 1)
-      out += command.by_mpi
-                 ? fmt::format("# hosts: a line for each of the {} nodes\n", command.nodes)
-                 : fmt::format("# on each node, with NODE_RANK 0 to {} and HEAD_ADDRESS, the address of node 0\n",
-                               command.nodes - 1);
-    if (!command.before.empty()) out += command.before + "\n";
-    out += command.program + " \\\n";
-    // A comment behind a continued line would end the command: fields stand in a list below it.
-    for (std::size_t i = 0; i < command.flags.size(); ++i)
-      out += fmt::format("  {}{}\n", command.flags[i].text, i + 1 < command.flags.size() ? " \\" : "");
-    out += fields_of(command);
-    out += untold(command);
-    out += "\n";
-  }
-  return out;
-}
-
-std::string kubernetes_manifest(const std::vector<LaunchCommand>& commands, const std::string& name) {
-  for (const LaunchCommand& command : commands)
-    if (command.by_mpi)
-      throw InputError(Diagnostic{"", 0, 0, "--kubernetes",
-                                  fmt::format("replicas of {} nodes of TensorRT-LLM ({})", command.nodes, command.pool),
-                                  "replicas of one node: over nodes TensorRT-LLM starts by MPI, for which a manifest "
-                                  "needs an MPI operator; the command without --kubernetes starts it",
-                                  ""});
-  std::string out;
-  for (const LaunchCommand& command : commands) {
-    const std::string app = plain_name(fmt::format("{}-{}", name, command.pool));
-    if (!command.options_file.empty())
-      out += fmt::format("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\ndata:\n  options.yaml: |\n{}---\n",
-                         app, indented(command.options_file, 4));
-    out += fmt::format("# {}: what its flags come from\n{}{}", command.pool, fields_of(command), untold(command));
-    const int gpus = command.gpus / command.nodes;
-    std::string container = fmt::format(
-        "containers:\n- name: engine\n  image: {}\n  command: [\"/bin/sh\", \"-c\"]\n  args:\n  - >-\n    {}\n"
-        "  ports:\n  - containerPort: {}\n  resources:\n    limits:\n      nvidia.com/gpu: {}\n"
-        "  volumeMounts:\n  - {{ name: shm, mountPath: /dev/shm }}\n",
-        command.image, in_its_group(command) + on_one_line(command, kMountedOptions), kPort, gpus);
-    if (!command.options_file.empty())
-      container += fmt::format("  - {{ name: options, mountPath: {}, subPath: options.yaml }}\n", kMountedOptions);
-    container += "volumes:\n- { name: shm, emptyDir: { medium: Memory } }\n";
-    if (!command.options_file.empty())
-      container += fmt::format("- {{ name: options, configMap: {{ name: {} }} }}\n", app);
-    if (command.nodes > 1) {
-      out += fmt::format(
-          "apiVersion: leaderworkerset.x-k8s.io/v1\nkind: LeaderWorkerSet\nmetadata:\n  name: {}\nspec:\n"
-          "  replicas: {}\n  leaderWorkerTemplate:\n    size: {}\n    workerTemplate:\n      metadata:\n"
-          "        labels: {{ app: {} }}\n      spec:\n{}---\n",
-          app, command.replicas, command.nodes, app, indented(container, 8));
-    } else {
-      out += fmt::format(
-          "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {0}\nspec:\n  replicas: {1}\n"
-          "  selector: {{ matchLabels: {{ app: {0} }} }}\n  template:\n    metadata: {{ labels: {{ app: {0} }} }}\n"
-          "    spec:\n{2}---\n",
-          app, command.replicas, indented(container, 6));
-    }
-    // Of several nodes the first answers.
-    const char* leader = command.nodes > 1 ? ", leaderworkerset.sigs.k8s.io/worker-index: \"0\"" : "";
-    out += fmt::format(
-        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {0}\nspec:\n  selector: {{ app: {0}{2} }}\n  ports:\n"
-        "  - {{ port: {1}, targetPort: {1} }}\n---\n",
-        app, kPort, leader);
-  }
-  if (out.size() > 4) out.resize(out.size() - 4);
   return out;
 }
 

@@ -2,8 +2,10 @@
 // small Kubernetes manifest.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "analysis/runs/serving/exchange/engine_flags.h"
 #include "scenarios/resolve/scenario.h"
 
 namespace flopcast {
@@ -26,11 +28,18 @@ struct LaunchCommand {
   std::string before;                 ///< over nodes: what each of them runs first; may be empty
   std::vector<std::string> untold{};  ///< what of the deployment no flag carries, a line each
   bool by_mpi = false;                ///< over nodes: started once, by mpirun, instead of on each of them
+  /// Variables of its environment. A value of kOwnAddress is the address of the machine that it runs on.
+  std::vector<std::pair<std::string, std::string>> environment{};
 };
+
+/// That servers answer on.
+inline constexpr int kServerPort = 8000;
+inline constexpr char kOwnAddress[] = "$OWN_ADDRESS";
 
 /// @param model path or hub name that the engine loads.
 /// @throws InputError where a pool names no engine (replicas.engine).
-std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::string& model);
+std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::string& model,
+                                           const EngineFlags& known);
 
 /// One command after the other, a flag a line, each with its field behind it.
 std::string to_text(const std::vector<LaunchCommand>& commands);

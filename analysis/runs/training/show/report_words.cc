@@ -116,6 +116,17 @@ std::string whose_parts(const TrainingReport& report) {
   return "Means over " + plural(static_cast<double>(report.scenario.training->plan.gpus()), "GPU");
 }
 
+bool waits_for_host(const TrainingReport& report) { return report.mean.host > 0.005 * report.step_time; }
+
+std::string waits_in_passes(const TrainingReport& report) {
+  const auto wait = [&](Seconds time, const char* what) {
+    return fmt::format("{} ({}) {}", format_time(time), format_percent(time / report.step_time), what);
+  };
+  return fmt::format(
+      "Inside passes, {}{}.", wait(report.mean.exposed_communication, "wait for communication"),
+      waits_for_host(report) ? ", " + wait(report.mean.host, "for the host, which starts kernels too slowly") : "");
+}
+
 std::string rank_content(const TrainingReport& report, int pipeline_rank) {
   std::vector<std::string> parts;
   for (const int stage : report.stages_of_rank[static_cast<std::size_t>(pipeline_rank)]) {

@@ -12,6 +12,10 @@ std::string cluster_line(const ClusterSpec& cluster);       ///< "2,048 x NVIDIA
 std::string plan_line(const TrainingConfig& config);        ///< "DeepSeek-V3: pipeline 16 x data 128, ..."
 std::string headline(const TrainingReport& report);         ///< what was found, in one or two sentences
 std::string whose_parts(const TrainingReport& report);      ///< whose time the parts of the step are
+/// Whether GPUs wait for their hosts long enough to be shown.
+bool waits_for_host(const TrainingReport& report);
+/// "Inside passes, 3.3 s (31 %) wait for communication."
+std::string waits_in_passes(const TrainingReport& report);
 /// What the stages of a pipeline rank hold: "s0: embedding 3D 1M, s31: 2M head".
 std::string rank_content(const TrainingReport& report, int pipeline_rank);
 /// Mean over the replicas of each pipeline rank.

@@ -72,32 +72,42 @@ std::string kinds_section(const TrainingReport& report, const TextStyle& style) 
   add("", "updating parameters", parts.optimizer_update, false);
   add("", "gathering parameters", parts.parameter_gather, false);
   std::string out = section(style, "Where the step goes") + table.render(style);
-  const std::string remark = fmt::format("{}; they sum to the step. Inside passes, {} ({}) wait for communication.",
-                                         whose_parts(report), format_time(report.mean.exposed_communication),
-                                         format_percent(report.mean.exposed_communication / report.step_time));
+  const std::string remark = fmt::format("{}; they sum to the step. {}", whose_parts(report), waits_in_passes(report));
   out += style.dim("  " + wrap(remark, style.width() - 2, "  "));
   return out + "\n";
 }
 
 std::string ranks_section(const TrainingReport& report, const TextStyle& style) {
   const int bar = std::min(26, static_cast<int>(style.width()) / 5);
-  TextTable table({Align::right, Align::left, Align::right, Align::right, Align::right, Align::left});
-  table.header({"rank", "", "compute", "exposed", "bubble", "holds"});
   const std::vector<RankMetrics> means = metrics_per_pipeline_rank(report);
+  const bool hosts = waits_for_host(report);
+  std::vector<Align> columns(hosts ? 7 : 6, Align::right);
+  columns[1] = columns.back() = Align::left;
+  TextTable table(columns);
+  table.header(hosts ? std::vector<std::string>{"rank", "", "compute", "exposed", "host", "bubble", "holds"}
+                     : std::vector<std::string>{"rank", "", "compute", "exposed", "bubble", "holds"});
   for (std::size_t p = 0; p < means.size(); ++p) {
     const RankMetrics& mean = means[p];
     const auto share = [&](Seconds time) { return time / report.step_time; };
-    const double compute = share(mean.parts.passes() - mean.exposed_communication);
+    const double host = hosts ? share(mean.host) : 0;
+    const double compute = share(mean.parts.passes() - mean.exposed_communication) - host;
     const double exposed = share(mean.exposed_communication), optimizer = share(mean.parts.optimizer());
     const double bubble = share(mean.parts.bubble);
-    table.row({fmt::format("{}", p), stacked_bar({compute, exposed, bubble, optimizer}, {"█", "▒", "·", "▚"}, bar),
-               format_percent(compute), format_percent(exposed), format_percent(bubble),
-               rank_content(report, static_cast<int>(p)) +
-                   (has_slow_part(report.scenario, static_cast<int>(p)) ? ", slow part" : "")});
+    std::vector<std::string> row{
+        fmt::format("{}", p), stacked_bar({compute, exposed, host, bubble, optimizer}, {"█", "▒", "░", "·", "▚"}, bar),
+        format_percent(compute), format_percent(exposed)};
+    if (hosts) row.push_back(format_percent(host));
+    row.push_back(format_percent(bubble));
+    row.push_back(rank_content(report, static_cast<int>(p)) +
+                  (has_slow_part(report.scenario, static_cast<int>(p)) ? ", slow part" : ""));
+    table.row(row);
   }
   return section(style, "Pipeline ranks") + table.render(style) +
-         style.dim("  " + wrap("█ computing  ▒ waiting for communication  · bubble  ▚ optimiser; D dense, M MoE layer",
-                               style.width() - 2, "  ")) +
+         style.dim("  " +
+                   wrap(fmt::format("█ computing  ▒ waiting for communication  {}· bubble  ▚ optimiser; D dense, M MoE "
+                                    "layer",
+                                    hosts ? "░ waiting for the host  " : ""),
+                        style.width() - 2, "  ")) +
          "\n";
 }
 
@@ -122,12 +132,13 @@ std::string path_section(const TrainingReport& report, const TextStyle& style) {
   const CriticalPath& path = *report.path;
   std::vector<std::string> shares;
   Seconds rest = path.length;
-  for (const CriticalPath::Share& share : path.by_name) {
+  const std::vector<CriticalPath::Share> named = shares_with_host(path, report.sources);
+  for (const CriticalPath::Share& share : named) {
     if (shares.size() == 8) break;
     shares.push_back(fmt::format("{} {}", share.name, format_percent(share.time / path.length)));
     rest -= share.time;
   }
-  if (path.by_name.size() > shares.size()) shares.push_back("rest " + format_percent(rest / path.length));
+  if (named.size() > shares.size()) shares.push_back("rest " + format_percent(rest / path.length));
   std::vector<CriticalPath::Visit> visits = path.by_rank;
   std::stable_sort(visits.begin(), visits.end(), [](const auto& a, const auto& b) { return a.time > b.time; });
   std::vector<std::string> stays;

@@ -80,9 +80,8 @@ void add_kinds(const TrainingReport& r, Page& page) {
     start += kind.time;
   }
   chart.title = fmt::format("{} of the step is {}", format_percent(largest->time / r.step_time, 0), largest->meaning);
-  chart.caption = fmt::format("{}; the parts sum to the step. Inside passes, {} ({}) wait for communication.",
-                              report_words::whose_parts(r), format_time(r.mean.exposed_communication),
-                              format_percent(r.mean.exposed_communication / r.step_time));
+  chart.caption =
+      fmt::format("{}; the parts sum to the step. {}", report_words::whose_parts(r), report_words::waits_in_passes(r));
   page.heading("Where the step goes");
   page.figure(drawing_of(chart));
 }
@@ -90,8 +89,13 @@ void add_kinds(const TrainingReport& r, Page& page) {
 void add_ranks(const TrainingReport& r, Page& page) {
   const std::vector<RankMetrics> means = report_words::metrics_per_pipeline_rank(r);
   StackedChart chart;
+  const bool hosts = report_words::waits_for_host(r);
   chart.parts = {"computing", "waiting for communication", "bubble", "optimiser"};
   chart.tones = {Tone::forward, Tone::communication, Tone::bubble, Tone::optimizer};
+  if (hosts) {
+    chart.parts.push_back("waiting for the host");
+    chart.tones.push_back(Tone::weight);
+  }
   chart.axis = "% of the step";
   chart.rows_are = "pipeline rank";
   chart.text = [](double share) { return format_percent(share); };
@@ -100,16 +104,18 @@ void add_ranks(const TrainingReport& r, Page& page) {
   for (std::size_t p = 0; p < means.size(); ++p) {
     const RankMetrics& mean = means[p];
     const auto share = [&](Seconds time) { return std::max(0.0, time / r.step_time); };
-    const double compute = share(mean.parts.passes() - mean.exposed_communication);
+    const double compute = share(mean.parts.passes() - mean.exposed_communication - (hosts ? mean.host : Seconds(0)));
     least = std::min(least, compute), most = std::max(most, compute);
     const int rank = static_cast<int>(p);
-    chart.bars.push_back(
-        {fmt::format("rank {} - {}{}", p, report_words::rank_content(r, rank),
-                     has_slow_part(r.scenario, rank) ? ", slow part" : ""),
-         {compute, share(mean.exposed_communication), share(mean.parts.bubble), share(mean.parts.optimizer())},
-         {},
-         {},
-         "computing " + format_percent(compute)});
+    std::vector<double> parts{compute, share(mean.exposed_communication), share(mean.parts.bubble),
+                              share(mean.parts.optimizer())};
+    if (hosts) parts.push_back(share(mean.host));
+    chart.bars.push_back({fmt::format("rank {} - {}{}", p, report_words::rank_content(r, rank),
+                                      has_slow_part(r.scenario, rank) ? ", slow part" : ""),
+                          std::move(parts),
+                          {},
+                          {},
+                          "computing " + format_percent(compute)});
   }
   chart.title = means.size() < 2 ? fmt::format("The GPU computes {} of the step", format_percent(most, 0))
                                  : fmt::format("Ranks compute {} to {} of the step", format_percent(least, 0),
@@ -128,7 +134,8 @@ void add_path(const TrainingReport& r, Page& page) {
       {"operation", "time", "share", "how many"}, {}, {Align::left, Align::right, Align::right, Align::right}};
   constexpr std::size_t kShown = 10;
   const std::vector<std::string>& names = training_op_names();
-  for (const CriticalPath::Share& share : path.by_name) {
+  const std::vector<CriticalPath::Share> named = shares_with_host(path, r.sources);
+  for (const CriticalPath::Share& share : named) {
     const double part = share.time / path.length;
     const auto name = std::find(names.begin(), names.end(), share.name) - names.begin();
     const Tone tone = name < std::ptrdiff_t(names.size()) ? tone_of(static_cast<OpName>(name)) : Tone::bubble;
@@ -137,9 +144,9 @@ void add_path(const TrainingReport& r, Page& page) {
     chart.table.rows.push_back({share.name, format_time(share.time), format_percent(part),
                                 format_integer(static_cast<double>(share.operations))});
   }
-  if (path.by_name.empty()) return;
+  if (named.empty()) return;
   chart.title = fmt::format("The chain that decides the step is {} {}",
-                            format_percent(path.by_name.front().time / path.length, 0), path.by_name.front().name);
+                            format_percent(named.front().time / path.length, 0), named.front().name);
   std::vector<CriticalPath::Visit> visits = path.by_rank;
   std::stable_sort(visits.begin(), visits.end(), [](const auto& a, const auto& b) { return a.time > b.time; });
   std::vector<std::string> stays;

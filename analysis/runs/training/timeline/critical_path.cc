@@ -67,6 +67,46 @@ class WalkBack {
 
 }  // namespace
 
+std::vector<CriticalPath::Share> shares_with_host(const CriticalPath& path, const SourceShare& sources) {
+  const std::vector<std::string>& names = training_op_names();
+  const auto name_of = [&](const CriticalPath::Share& share) {
+    return static_cast<std::size_t>(std::find(names.begin(), names.end(), share.name) - names.begin());
+  };
+  const auto exchanges = [](OpName name) {
+    return name == OpName::dispatch_forward || name == OpName::combine_forward || name == OpName::combine_backward ||
+           name == OpName::dispatch_backward || name == OpName::layer_exchange;
+  };
+  std::vector<CriticalPath::Share> shares = path.by_name;
+  Seconds host, beside, communication;
+  for (CriticalPath::Share& share : shares) {
+    const std::size_t name = name_of(share);
+    if (name == names.size()) continue;
+    if (exchanges(static_cast<OpName>(name))) communication += share.time;
+    Seconds whole;
+    for (const Seconds part : sources.of[name]) whole += part;
+    if (whole <= Seconds(0)) continue;
+    const Seconds waits = share.time * (sources.host[name] / whole);
+    beside += share.time * (sources.host_beside[name] / whole);
+    share.time -= waits;
+    host += waits;
+  }
+  beside = std::min(beside, communication);
+  if (host + beside <= Seconds(0)) return shares;
+  for (CriticalPath::Share& share : shares)
+    if (const std::size_t name = name_of(share); name < names.size() && exchanges(static_cast<OpName>(name)))
+      share.time -= beside * (share.time / communication);
+  const std::string& title = names[static_cast<std::size_t>(OpName::host)];
+  const auto there =
+      std::find_if(shares.begin(), shares.end(), [&](const CriticalPath::Share& share) { return share.name == title; });
+  if (there == shares.end()) {
+    shares.push_back({title, host + beside, 0});
+  } else {
+    there->time += host + beside;
+  }
+  std::stable_sort(shares.begin(), shares.end(), [](const auto& a, const auto& b) { return a.time > b.time; });
+  return shares;
+}
+
 std::vector<OpId> critical_operations(const TrainingStep& step, const SpanSink& spans) {
   const std::vector<OpId> last = last_predecessors(step.graph, spans);
   WalkBack walk(step);

@@ -29,6 +29,10 @@ struct CriticalPath {
 
 CriticalPath critical_path(const TrainingStep& step, const SpanSink& spans);
 
+/// The path's times by name, longest first, with what the GPU waits for its host as an entry of its own: within its
+/// compute, and of communication what the host takes anyway. They sum to the path.
+std::vector<CriticalPath::Share> shares_with_host(const CriticalPath& path, const SourceShare& sources);
+
 /// The operations of the path, first to last. Of a step of which few micro-batches were built, the path of the whole:
 /// it goes through the stretch as often as that comes.
 std::vector<OpId> critical_operations(const TrainingStep& step, const SpanSink& spans);

@@ -119,6 +119,7 @@ void StepMetricsSink::finished_in_pass(std::size_t pass, LaneId lane, OpName nam
   if (lane == rank.compute && name != OpName::layer_exchange) {
     times.compute += span.end - span.start;
     if (computes_weight_gradients(name)) times.weight += span.end - span.start;
+    if (name == OpName::host) times.host += span.end - span.start;
   }
 }
 
@@ -155,12 +156,16 @@ RankMetrics StepMetricsSink::reduce_rank(std::size_t rank, std::size_t first_pas
     charge_gap(cursor, start, repeats, true);
     const double weight_share = times.compute > Seconds(0) ? times.weight / times.compute : 0.0;
     charge_pass(metrics.parts, step_.passes[p].pass.kind, (end - start) * repeats, weight_share);
-    pass_compute += times.compute * repeats;
+    // What the host takes anyway is no wait for the communication that goes on meanwhile.
+    const PassRecord& record = step_.passes[p];
+    const Seconds idle = std::max(end - start - times.compute, Seconds(0));
+    metrics.host += (record.host + times.host + std::min(record.host_beside, idle)) * repeats;
+    pass_compute += (times.compute - record.host - times.host) * repeats;
     cursor = end;
   }
   charge_gap(cursor, step_time, 1.0, false);
   constexpr double kRounding = 1e-12;
-  const Seconds exposed = metrics.parts.passes() - pass_compute;
+  const Seconds exposed = metrics.parts.passes() - pass_compute - metrics.host;
   if (exposed > kRounding * metrics.parts.passes()) metrics.exposed_communication = exposed;
   metrics.compute_busy = compute_busy_[rank];
   metrics.communication_busy = communication_busy_[rank];
@@ -196,6 +201,7 @@ RankMetrics weighted_mean(const std::vector<RankMetrics>& metrics, const std::ve
     mean.parts.optimizer_update += parts.optimizer_update * share;
     mean.parts.parameter_gather += parts.parameter_gather * share;
     mean.exposed_communication += metrics[r].exposed_communication * share;
+    mean.host += metrics[r].host * share;
     mean.compute_busy += metrics[r].compute_busy * share;
     mean.communication_busy += metrics[r].communication_busy * share;
   }

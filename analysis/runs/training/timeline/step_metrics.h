@@ -36,6 +36,7 @@ struct TimeParts {
 struct RankMetrics {
   TimeParts parts;
   Seconds exposed_communication;  ///< inside the passes: the compute lane is idle
+  Seconds host;                   ///< inside the passes: the GPU waits for its host, communication or not
   Seconds compute_busy;           ///< whole step
   Seconds communication_busy;     ///< whole step
 };
@@ -56,6 +57,7 @@ class StepMetricsSink final : public TimelineSink {
     Seconds start{1e300}, end;
     Seconds compute;  // busy time of the compute lane
     Seconds weight;   // of it, gradients of weights
+    Seconds host;     // of it, messages that the host takes in
   };
   struct OtherSpan {  // an operation beside the passes: collectives and optimiser
     OpName name;

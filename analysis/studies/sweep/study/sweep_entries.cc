@@ -95,9 +95,15 @@ std::vector<std::string> entries_where(const proto::AxisEntries& entries, const 
         faults.push_back(context.places.fault(at, d.found, d.expected, d.suggestion));
     }
   }
+  std::vector<std::string> names;
+  try {
+    names = context.libraries.names(library_kind(entries.kind()));
+  } catch (const InputError& error) {
+    for (const Diagnostic& d : error.diagnostics())
+      faults.push_back(context.places.fault(path + ".kind", d.found, d.expected, d.suggestion));
+  }
   if (faults.size() > before) return {};
   std::vector<std::string> out;
-  const std::vector<std::string> names = context.libraries.names(library_kind(entries.kind()));
   for (const std::string& name : names) {
     bool holds = true;
     for (std::size_t i = 0; i < conditions.size() && holds; ++i) {
