@@ -114,7 +114,7 @@ TEST_CASE("A quantity with a unit is compared with one that says its own", "[con
   CHECK_THAT(refusal("serving.tokens_per_s > 5 k"), ContainsSubstring("| 5000 tokens/s"));
   CHECK_THAT(refusal("max(training.step_time_s, 3) > 4 s"), ContainsSubstring("3 without a unit beside s"));
   CHECK_THAT(refusal("training.step_time_s + 1 > 4 s"), ContainsSubstring("1 without a unit"));
-  CHECK_THAT(refusal("hbm / training.step_time_s > 4"), ContainsSubstring("4 without a unit beside bytes /s"));
+  CHECK_THAT(refusal("hbm / training.step_time_s > 4"), ContainsSubstring("4 without a unit beside bytes / s"));
   // Zero is zero of everything; factors, shares and what is counted have none.
   for (const char* plain : {"training.step_time_s > 0", "hbm * 2 > 1 GB", "training.mfu > 0.4", "plan >= 8",
                             "hbm / (80 GB) > 0.5", "training.tflops > 400 TFLOPS"})

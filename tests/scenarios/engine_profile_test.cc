@@ -88,7 +88,7 @@ TEST_CASE("a benchmark's client brings what the benchmark starts the engine with
   CHECK(budget(replaced(kAsked, "engine:", "token_budget: 4096 engine:")) == 4096);
   CHECK(budget(replaced(kAsked, "weights: \"fp8\"", "weights: \"bf16\"")) == 8192);
   CHECK(budget(replaced(kAsked, "llama-3.1-70b", "llama-3.1-8b")) == 8192);
-  CHECK(budget(replaced(kAsked, "client: \"inferencex\" ", "")) == 8192);
+  CHECK(budget(replaced(kAsked, "client: \"inferencex\" ", "requests: \"100\" ")) == 8192);
   // 500 tokens of a prompt, a token for each of 40 users, 1,500 more, up to a multiple of 32.
   const Scenario own = load_text(replaced(kAsked, "inferencex", "aiconfigurator"));
   CHECK(engine(own).scheduler.token_budget == 2048);
@@ -102,9 +102,11 @@ TEST_CASE("a benchmark's client brings what the benchmark starts the engine with
 
 TEST_CASE("benchmarks that profiles know are clients, and only one prompt leaves kernels cold",
           "[scenarios][serving]") {
-  for (const std::string& name : libraries().names(LibraryKind::engines))
-    for (const auto& start : load_entry<proto::EngineProfile>(libraries(), name).message.started())
+  for (const std::string& name : libraries().names(LibraryKind::engines)) {
+    const auto profile = load_entry<proto::EngineProfile>(libraries(), name);
+    for (const auto& start : profile.message.started())
       CHECK(find_policy(benchmark_clients(), start.client()) != nullptr);
+  }
   const std::string cold = replaced(replaced(kAsked, "llama-3.1-70b", "deepseek-r1"), "tensor: 4", "tensor: 8");
   CHECK(cold_prompts(engine(load_text(cold))) > Seconds(0.1));
   CHECK(cold_prompts(engine(load_text(kAsked))) > Seconds(0.1));
