@@ -210,8 +210,8 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
   const double spared = (whole - early) / (whole - without);  // attention and norms take time beside the products
   CHECK(spared < ffn / 3 / layer);
   CHECK(spared > 0.6 * ffn / 3 / layer);
-  // Of six exchanges of a layer with experts (two forward, two again, two backward) the one behind the experts'
-  // products done again is spared.
+  // Of four exchanges of a layer with experts that nothing hides (two forward, two again; those backward run beside
+  // weight gradients) the one behind the experts' products done again is spared.
   const auto with_experts = [](bool early, bool exchanged) {
     const std::vector<std::string> sets{
         "training.plan.pipeline=1",
@@ -228,7 +228,8 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
   };
   const double exchanges = with_experts(false, true) - with_experts(false, false);
   CHECK(with_experts(true, false) == with_experts(false, false));
-  CHECK(with_experts(false, true) - with_experts(true, true) == Approx(exchanges / 6).epsilon(0.1));
+  CHECK(with_experts(false, true) - with_experts(true, true) == Approx(exchanges / 4).epsilon(0.05));
+        "training.mechanisms.gradient_collectives=false",
   // Gradients that are reduced once, not for each of 32 micro-batches.
   const auto last = [](SoftwareProfile& s) { s.reduces_last = true; };
   CHECK(step(sharded, last) < base);
