@@ -2,6 +2,7 @@
 // configuration and the hardware library is behind it.
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "analysis/evidence/calibrate/fit_overheads.h"
@@ -49,6 +50,15 @@ TEST_CASE("published runs that nothing was fitted on keep theirs", "[validation]
   // What ranges take for software that was never seen is what lies between profiles, to the second place.
   CHECK(testing::environment().data().step_errors()->of("software").log_sd ==
         Approx(error_between_profiles(errors)).margin(0.015));
+  // A profile adds no less than nine of ten of its own runs need, to the second place.
+  std::map<std::string, int> runs;
+  for (const RunError& error : errors) ++runs[error.run.software];
+  for (const auto& [profile, count] : runs) {
+    const SoftwareProfile software = test::libraries().software(profile);
+    if (count < 5 || software.seen == SeenRuns::nothing) continue;
+    CAPTURE(profile, count);
+    CHECK(software.error > error_of_profile(errors, profile) - 0.0101);
+  }
   const Check dense = summarise_published_runs(errors, test::libraries()).front();
   INFO(dense.what << " " << dense.predicted);
   CHECK(dense.within());
@@ -219,6 +229,7 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
         "training.plan.data=64",
         "training.schedule=1f1b",
         "training.recompute.full_layer=true",
+        "training.mechanisms.gradient_collectives=false",
         std::string("training.mechanisms.expert_communication=") + (exchanged ? "true" : "false")};
     Scenario s = testing::resolved("mixtral_8x7b_64_h100", sets);
     s.training->software.stops_early = early;
@@ -229,7 +240,6 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
   const double exchanges = with_experts(false, true) - with_experts(false, false);
   CHECK(with_experts(true, false) == with_experts(false, false));
   CHECK(with_experts(false, true) - with_experts(true, true) == Approx(exchanges / 4).epsilon(0.05));
-        "training.mechanisms.gradient_collectives=false",
   // Gradients that are reduced once, not for each of 32 micro-batches.
   const auto last = [](SoftwareProfile& s) { s.reduces_last = true; };
   CHECK(step(sharded, last) < base);
