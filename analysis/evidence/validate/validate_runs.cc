@@ -280,17 +280,16 @@ std::vector<Check> summarise_published_runs(const std::vector<RunError>& errors,
 }
 
 std::string to_text(const std::vector<RunError>& errors, const TextStyle& style) {
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
-  table.header({"published training run", "predicted", "published", "error", "90 % of the cases", ""});
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
+  table.header({"published training run", "predicted", "published", "error", "range"});
   for (const RunError& error : errors) {
-    const double factor = std::exp(kNinetyPercent * error.log_error);
-    const double low = error.predicted.value() / factor, high = error.predicted.value() * factor;
-    const bool inside = low <= error.run.step.value() && error.run.step.value() <= high;
+    const double half = kNinetyPercent * error.log_error;
+    const bool inside = std::abs(error.log_off()) <= half;
     table.row({error.run.id, fmt::format("{:.2f} s", error.predicted.value()),
                fmt::format("{:.2f} s", error.run.step.value()), format_error(error.error()),
-               fmt::format("{:.2f} to {:.2f} s", low, high), inside ? "" : "outside"});
+               fmt::format("{:.0f} %{}", 100 * std::expm1(half), inside ? "" : " !")});
   }
-  return table.render(style);
+  return table.render(style) + "  range: half of that in which 90 % of the cases lie; ! marks what lies outside\n";
 }
 
 std::string left_out_to_text(const Libraries& libraries, const TextStyle& style) {
