@@ -689,6 +689,16 @@ TEST_CASE("older and rarer flags of Megatron mean something, or are refused", "[
   CHECK(training("--checkpoint-activations --model-parallel-size 2").recompute.full_layer);
   CHECK(training("--model-parallel-size 2").plan.tensor == 2);
   CHECK(training("").model.vocabulary >= 50'257);  // or padded, in a model of this shape
+  const auto exchange = [&](const char* kind) {
+    return training(std::string("--context-parallel-size 2 --cp-comm-type ") + kind).plan.context_exchange;
+  };
+  CHECK(exchange("p2p") == ContextExchange::ring);
+  CHECK(exchange("all_gather") == ContextExchange::all_gather);
+  CHECK(exchange("a2a") == ContextExchange::all_to_all);
+  CHECK(training("--enable-cuda-graph --cuda-graph-scope full_iteration").iteration_graph);
+  CHECK_FALSE(training("--enable-cuda-graph").iteration_graph);
+  CHECK(training("--cuda-graph-impl full_iteration").iteration_graph);
+  CHECK(training("--cuda-graph-impl transformer_engine").cuda_graphs);
   CHECK(training("--batch-size 2").batch.micro_batch_sequences == 2);
   CHECK(training("--deepspeed --zero-stage 2").plan.zero_stage == 2);
   CHECK(training("--glu-activation geglu --ffn-hidden-size 10880").model.gated_ffn);

@@ -475,9 +475,12 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
       backend == "unfused" || backend == "local" || local)
     t.further += "  attention_kernel: \"unfused\"\n";
   if (s.flag({"cross-entropy-loss-fusion"}, "fused_loss", false)) t.further += "  fused_loss: true\n";
-  const std::string scope = s.text({"cuda-graph-scope"}, "iteration_graph", "");
-  if (s.flag({"enable-cuda-graph", "external-cuda-graph"}, "cuda_graphs", false))
-    t.further += scope == "full_iteration" ? "  cuda_graphs: true iteration_graph: true\n" : "  cuda_graphs: true\n";
+  const std::string scope = s.text({"cuda-graph-scope"}, "iteration_graph", ""),
+                    how = s.text({"cuda-graph-impl"}, "cuda_graphs", "none");
+  if (s.flag({"enable-cuda-graph", "external-cuda-graph"}, "cuda_graphs", how != "none")) {
+    t.further += "  cuda_graphs: true\n";
+    if (scope == "full_iteration" || how == "full_iteration") t.further += "  iteration_graph: true\n";
+  }
   stated_stages(s, shape, t);
   host_memory(s, t);
   precision_of_states(s, t);

@@ -242,6 +242,7 @@ FrameworkSettings megatron_command(const Scenario& scenario) {
   if (t.attention_kernel == AttentionKernel::unfused) a.add("attention-backend", "unfused");
   a.flag(t.fused_loss, "cross-entropy-loss-fusion");
   a.flag(t.cuda_graphs, "enable-cuda-graph");
+  if (t.iteration_graph) a.add("cuda-graph-scope", "full_iteration");
   model_notes(t.model, out.notes);
   plan_notes(t, out.notes);
   const int each = scenario.cluster.node.gpus;
