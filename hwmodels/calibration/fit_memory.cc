@@ -33,6 +33,10 @@ constexpr double kSmallBytes = 300e3;
 /// And large enough that the launch does not count and L2 does not help.
 constexpr double kManyL2 = 2;
 
+constexpr MemoryKernel kHeldUpBySms[] = {MemoryKernel::strided, MemoryKernel::index_add, MemoryKernel::scatter_add,
+                                         MemoryKernel::top_k};
+bool held_up_by_sms(MemoryKernel kernel) { return std::ranges::find(kHeldUpBySms, kernel) != std::end(kHeldUpBySms); }
+
 /// From launch to finish of the smallest kernels: the median of those of the class, or, where none was
 /// measured small, of all.
 class Shortest {
@@ -58,7 +62,7 @@ void fit_shortest(const CalibrationInput& input, MemoryClassFit& fit) {
   constexpr Seconds kUnmeasured(2.5e-6);  // no small kernel at all: between the 2 and 3 us that Hopper shows
   Shortest compiled(fit.kernel), engine(fit.kernel);
   for (const MemoryMeasurement& m : input.memory_alone)
-    if (m.bytes <= kSmallBytes) compiled.add(m.kernel, m.microseconds);
+    if (m.bytes <= kSmallBytes && !held_up_by_sms(m.kernel)) compiled.add(m.kernel, m.microseconds);
   for (const ShortestMeasurement& m : input.shortest) engine.add(m.kernel, m.microseconds);
   const std::optional<Seconds> ours = compiled.median(100), theirs = engine.median(10);
   fit.minimum = ours.value_or(theirs.value_or(kUnmeasured));
@@ -107,9 +111,6 @@ double alone_fraction(const CalibrationInput& input, const MemoryClassFit& fit) 
   }
   return fractions.empty() ? fit.hbm_fraction : std::round(1000 * percentile(fractions, 0.5)) / 1000;
 }
-
-constexpr MemoryKernel kHeldUpBySms[] = {MemoryKernel::strided, MemoryKernel::index_add, MemoryKernel::scatter_add,
-                                         MemoryKernel::top_k};
 
 /// What the SMs leave of a kernel's time beside memory, as elementwise kernels stream: the median of cards.
 std::optional<MemoryClassFit> fit_held_up_by_sms(const CalibrationInput& input, MemoryKernel kernel,
