@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "hwmodels/fabric/cluster.h"
+#include "hwmodels/fabric/node_count.h"
 #include "sim/base/fields.h"
 #include "workloads/rl/rl.h"
 #include "workloads/serving/config/pool_spec.h"
@@ -39,8 +40,7 @@ struct RlScenario {
   const ClusterSpec& engine_cluster(const ClusterSpec& own) const { return rollout_cluster ? *rollout_cluster : own; }
   /// Nodes on which it has GPUs.
   int nodes(const ClusterSpec& own) const {
-    const auto taken = [](int gpus, const ClusterSpec& of) { return (gpus + of.node.gpus - 1) / of.node.gpus; };
-    return taken(gpus() - gpus_elsewhere(), own) + taken(gpus_elsewhere(), engine_cluster(own));
+    return nodes_for(gpus() - gpus_elsewhere(), own.node) + nodes_for(gpus_elsewhere(), engine_cluster(own).node);
   }
   /// Updates of a step and epoch.
   int updates() const { return loop.algorithm->trains ? static_cast<int>(loop.answers() / update.batch.sequences) : 1; }
