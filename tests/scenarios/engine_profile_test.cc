@@ -88,7 +88,8 @@ TEST_CASE("a benchmark's client brings what the benchmark starts the engine with
   CHECK(budget(replaced(kAsked, "engine:", "token_budget: 4096 engine:")) == 4096);
   CHECK(budget(replaced(kAsked, "weights: \"fp8\"", "weights: \"bf16\"")) == 8192);
   CHECK(budget(replaced(kAsked, "llama-3.1-70b", "llama-3.1-8b")) == 8192);
-  CHECK(budget(replaced(kAsked, "client: \"inferencex\" ", "requests: \"100\" ")) == 8192);
+  CHECK(budget(replaced(replaced(kAsked, "client: \"inferencex\" ", ""), "traffic {", "traffic { requests: \"40\"")) ==
+        8192);
   // 500 tokens of a prompt, a token for each of 40 users, 1,500 more, up to a multiple of 32.
   const Scenario own = load_text(replaced(kAsked, "inferencex", "aiconfigurator"));
   CHECK(engine(own).scheduler.token_budget == 2048);

@@ -87,7 +87,7 @@ class PassParts {
     const Seconds gaps = graph_ ? us(c.graph_gap_us.value * kernels) : model_.setting().kernels->kernel_gap() * kernels;
     gaps_ += {gaps, 0};
     if (!graph_) {
-      const Seconds launches = us(c.launch_us.value * kernels), so_far = sum().time;
+      const Seconds launches = us(launch_us(model_.setting(), kernels, kind_)), so_far = sum().time;
       if (launches > so_far) launches_ += {launches - so_far, 0};
     }
     const Seconds work =

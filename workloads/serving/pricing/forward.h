@@ -35,6 +35,10 @@ enum class StepKind : std::uint8_t {
   decode,  ///< every request decodes: a CUDA graph where the engine has them
 };
 
+/// What the host takes to launch so many kernels of a pass one by one, and for latent attention of prompts beside them:
+/// microseconds.
+double launch_us(const ForwardSetting& setting, double kernels, StepKind kind);
+
 /// Part of a pass: what its kernels take, and how many they are. Gaps between them are the caller's.
 struct PassTime {
   Seconds time;

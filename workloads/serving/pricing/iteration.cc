@@ -70,16 +70,6 @@ Ticks ticks_of_us(double us) {
 }
 double us(Seconds time) { return time.value() * kMicroseconds; }
 
-/// What the host takes to launch so many kernels of a pass one by one, and for latent attention beside them.
-double launch_us(const ForwardSetting& setting, double kernels) {
-  const EngineConfig& engine = setting.engine;
-  double layers = 0;
-  if (engine.model.attention.type == AttentionType::latent)
-    layers = std::ceil(static_cast<double>(engine.model.layers) / engine.plan.pipeline);
-  return kernels * constant(setting, &EngineConstants::launch_us) +
-         layers * us(engine.host.latent_layer.value_or(Seconds(0)));
-}
-
 /// Micro-batches that the prompts of an iteration make: each within the token budget, no more than there are stages.
 double prompt_parts(const EngineConfig& engine, std::int64_t tokens) {
   const double budgets = std::ceil(static_cast<double>(tokens) / engine.scheduler.token_budget);
@@ -298,13 +288,13 @@ double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
   Pass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention_us(prompts, one), 1, one);
   pass.gpu_us += edges_us(std::max<double>(1, static_cast<double>(prompts.finishing)));
   pass.kernels += kEdgeKernels;
-  return launched_one_by_one(pass);
+  return launched_one_by_one(pass, StepKind::prompt);
 }
 
 /// The host launches ahead of the GPU, or keeps it waiting.
-double IterationPricer::launched_one_by_one(const Pass& pass) const {
+double IterationPricer::launched_one_by_one(const Pass& pass, StepKind kind) const {
   const double gap = us(forward_->setting().kernels->kernel_gap());
-  return std::max(pass.gpu_us + pass.kernels * gap, launch_us(forward_->setting(), pass.kernels));
+  return std::max(pass.gpu_us + pass.kernels * gap, launch_us(forward_->setting(), pass.kernels, kind));
 }
 
 /// An iteration whose pass takes `pass_us`: what the host has to do for it is hidden behind the pass before,
@@ -340,7 +330,7 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool 
     pass.gpu_us += beside;
     pass.kernels += kEdgeKernels;
     if (graph > 0) return pass.gpu_us + pass.kernels * constant(forward_->setting(), &EngineConstants::graph_gap_us);
-    return launched_one_by_one(pass);
+    return launched_one_by_one(pass, StepKind::decode);
   };
   const double whole = pass_as(one);
   return may_split() ? std::min(whole, pass_as(two)) : whole;
@@ -413,7 +403,7 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
     Pass pass = layers_pass(tokens, mean, StepKind::prompt, attention, cores, split);
     pass.gpu_us += beside;
     pass.kernels += kEdgeKernels;
-    return launched_one_by_one(pass);
+    return launched_one_by_one(pass, StepKind::prompt);
   };
   double whole = pass_as(one);
   if (may_split()) whole = std::min(whole, pass_as(two));
@@ -423,7 +413,7 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
 
 Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {
   const Pass pass = layers_pass(tokens, tokens, kind, 0, attention_kernels, one);
-  return ticks_of_us(launch_us(forward_->setting(), pass.kernels + kEdgeKernels));
+  return ticks_of_us(launch_us(forward_->setting(), pass.kernels + kEdgeKernels, kind));
 }
 
 Ticks IterationPricer::prompt_launch(const PromptLoad& prompts, std::int64_t batch) {

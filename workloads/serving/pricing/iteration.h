@@ -112,7 +112,7 @@ class IterationPricer {
                    Split split);
   double decode_attention_us(double batch, double kv_per_request, Split split, int queries);
   double prompt_attention_us(const PromptLoad& prompts, Split split);
-  double launched_one_by_one(const Pass& pass) const;
+  double launched_one_by_one(const Pass& pass, StepKind kind) const;
   Ticks launch_of(double tokens, StepKind kind, double attention_kernels);
   double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
   double edges_us(double sequences);
