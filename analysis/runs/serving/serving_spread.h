@@ -24,7 +24,7 @@ struct ServingSpread {
 ServingSpread serving_spread(const std::string& table, const std::string& file, const Scenario& scenario);
 
 /// The factors between which a further run lies nine times in ten, of `ratios` (measured over predicted): order
-/// statistics at 5 and 95 % of one more run. Fewer than 20 runs give their extremes.
+/// statistics at 4 and 96 % of one more run. Fewer than 20 runs give their extremes.
 TimeSpread time_spread_of(std::vector<double> ratios);
 
 }  // namespace flopcast
