@@ -136,6 +136,7 @@ class Resolver : private ResolveState {
 
   /// What engines do by default, laid under what is stated of their replicas.
   void engines() {
+    if (!in_.has_serving() && !in_.rl().has_rollout()) return;
     std::optional<BenchmarkRun> run;
     EngineLoad load;
     try {
