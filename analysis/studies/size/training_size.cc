@@ -13,6 +13,7 @@
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/size/cluster_sizing.h"
+#include "hwmodels/fabric/fabric_graph.h"
 #include "sim/base/diagnostic.h"
 #include "sim/base/fault_text.h"
 
@@ -142,7 +143,7 @@ class TrainingSizing final : public ClusterSizing {
     std::string why;
     const auto stands = [&](int nodes) {
       try {
-        on(node, nodes);
+        const FabricGraph built(on(node, nodes).scenario.cluster);  // refuses what its switches cannot join
         return true;
       } catch (const InputError& error) {
         why = brief(error);
