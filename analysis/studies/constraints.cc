@@ -129,9 +129,11 @@ class Evaluation {
 
   [[noreturn]] static void refuse_bare(double number, const Figure& beside) {
     const std::string unit = beside.stated.empty() ? words_for(beside.unit.powers) : beside.stated;
+    // Who leaves it out seldom means bytes.
+    const std::string likely = beside.stated == "bytes" ? "GB" : beside.stated == "bytes/s" ? "GB/s" : beside.stated;
     throw InputError(Diagnostic{"", 0, 0, "", fmt::format("{:g} without a unit beside {}", number, unit),
                                 "a number with its unit",
-                                beside.stated.empty() ? "" : fmt::format("{:g} {}", number, unit)});
+                                likely.empty() ? "" : fmt::format("{:g} {}", number, likely)});
   }
 
   static Figure calculated(Kind kind, Figure a, Figure b) {

@@ -108,7 +108,7 @@ TEST_CASE("What cannot be meant is refused with its place", "[constraints]") {
 }
 
 TEST_CASE("A quantity with a unit is compared with one that says its own", "[constraints]") {
-  CHECK(refusal("hbm < 80") == "80 without a unit beside bytes | a number with its unit | 80 bytes");
+  CHECK(refusal("hbm < 80") == "80 without a unit beside bytes | a number with its unit | 80 GB");
   CHECK_THAT(refusal("projection.days < 60"), ContainsSubstring("| 60 days"));
   CHECK_THAT(refusal("60 > projection.gpu_hours"), ContainsSubstring("| 60 GPU-hours"));
   CHECK_THAT(refusal("serving.tokens_per_s > 5 k"), ContainsSubstring("| 5000 tokens/s"));
