@@ -44,7 +44,7 @@ rl {
   run { steps: 500 }
 }
 date: "2025-06-01"
-price { model: "rental" }
+price { gpu: "2 USD/h" source: "assumed" }
 )";
 
 RlReport ran(const Sets& sets = {}) {
@@ -75,11 +75,14 @@ double hour(const Sets& sets) {
 
 TEST_CASE("two kinds of GPU: each has its own price, whatever the price model", "[rl][money]") {
   for (const char* model : {"rental", "owned", "amortised"}) {
-    const std::string price = fmt::format("price.model={}", model);
     INFO(model);
+    const auto with = [&](const std::string& trains, const std::string& writes) {
+      return hour(
+          {fmt::format("price.model={}", model), "cluster.node=" + trains, "rl.rollout_cluster.node=" + writes});
+    };
     // 8 train and 16 write.
-    const double both = hour({price}), trains = hour({price, "rl.rollout_cluster.node=hgx-h800"});
-    const double writes = hour({price, "cluster.node=hgx-h20"});
+    const double both = with("hgx-h100", "hgx-h200"), trains = with("hgx-h100", "hgx-h100"),
+                 writes = with("hgx-h200", "hgx-h200");
     CHECK(std::abs(trains / writes - 1) > 0.02);
     CHECK_THAT(both, WithinRel((trains + 2 * writes) / 3, 1e-9));
   }
@@ -88,30 +91,32 @@ TEST_CASE("two kinds of GPU: each has its own price, whatever the price model", 
 TEST_CASE("two kinds of GPU: each draws its own power, and is judged by the rules of the day", "[rl]") {
   const RlReport two = ran(), h800 = ran({"rl.rollout_cluster.node=hgx-h800"});
   const auto watts = [](const RlReport& r) { return r.run->energy.value() / (r.run->gpu_hours * 3600); };
-  CHECK(watts(two) < 0.85 * watts(h800));  // 400 W and 700 W
+  CHECK(watts(two) < 0.9 * watts(h800));  // 400 W and 700 W
   CHECK(said(two, "h800-sxm to China"));
-  CHECK(said(two, "h20-sxm to China"));
+  CHECK(said(two, "h20 to China"));
   const std::string text = testing::one_line(to_text(two, TextStyle(false)));
   CHECK_THAT(text, ContainsSubstring("on 8 x NVIDIA H800 80GB SXM5 to train and 16 x NVIDIA H20 96GB to generate"));
   const std::vector<Metric> found = metrics(two);
-  CHECK(find_metric(found, "rl.engine_gpu")->shown() == "h20-sxm");
-  const RlReport stated = ran({"price.model=stated", "price.gpu=2 USD/h"});
-  CHECK(said(stated, "taken of both kinds of GPU"));
+  CHECK(find_metric(found, "rl.engine_gpu")->shown() == "h20");
+  CHECK(said(two, "taken of both kinds of GPU"));
+  // A kind that nobody rents out is no other kind's price.
+  CHECK_THROWS_WITH(ran({"price.model=rental"}), ContainsSubstring("h20 (on demand)"));
 }
 
 TEST_CASE("cost of a loop: the kinds and numbers of GPUs, both prices, a range of the hours", "[rl][money]") {
   const test::TemporaryFolder folder;
   const std::string file = folder.write("two.textproto", kTwo);
-  const auto outcome = testing::flopcast("cost " + file);
+  const auto outcome = testing::flopcast(
+      "cost " + file + " --set price.model=rental --set cluster.node=hgx-h100 --set rl.rollout_cluster.node=hgx-h200");
   REQUIRE(outcome.code == 0);
   const std::string text = testing::one_line(outcome.out);
-  for (const char* part : {"24 h800-sxm and h20-sxm", "h800-sxm: GPU-hour", "h20-sxm: GPU-hour", "run.gpu_hours"})
+  for (const char* part : {"24 h100-sxm and h200-sxm", "h100-sxm: GPU-hour", "h200-sxm: GPU-hour", "run.gpu_hours"})
     CHECK_THAT(text, ContainsSubstring(part));
 }
 
 TEST_CASE("comparing: memory of the engine is its own chip's, and its cluster has the causes of any", "[rl][compare]") {
   const auto scenario = [](Sets sets) {
-    sets.insert(sets.end(), {"price.model=stated", "price.gpu=2 USD/h", "rl.run.steps=0"});
+    sets.emplace_back("rl.run.steps=0");
     return resolve_text(kTwo, "two.textproto", testing::environment(), sets).value();
   };
   CompareOptions options;
