@@ -127,8 +127,9 @@ RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOpti
 std::string replayed_note(const RlReport& report) {
   const std::size_t counted = report.steps.size();
   if (report.replayed_steps == 1) return "one step was replayed";
-  std::string out =
-      fmt::format("{} steps were replayed; the step is the mean of the last {}", report.replayed_steps, counted);
+  std::string out = fmt::format(
+      "{} steps were replayed; the step is {}", report.replayed_steps,
+      counted == report.replayed_steps ? std::string("their mean") : fmt::format("the mean of the last {}", counted));
   if (counted > 1) {
     const auto [least, most] =
         std::minmax_element(report.steps.begin(), report.steps.end(),
@@ -172,7 +173,8 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
     notes.push_back(fmt::format("{} of the {} GPUs write no answers: rollout has {} (rl.rollout.count)",
                                 own - rl.engine_gpus(), own, rl.engine_gpus()));
   if (rl.rollout_cluster)
-    notes.push_back("both clusters hang on the fabric of the trainer's; new weights go over it, at the slower NIC's rate");
+    notes.push_back(
+        "both clusters hang on the fabric of the trainer's; new weights go over it, at the slower NIC's rate");
   for (std::string& note : unused_notes(report.scenario)) notes.push_back(std::move(note));
   if (report.run && rl.gpus_elsewhere() > 0 && report.scenario.price.stated &&
       report.scenario.price.model == PriceModel::stated)
