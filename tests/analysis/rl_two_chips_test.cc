@@ -115,8 +115,7 @@ TEST_CASE("cost of a loop: the kinds and numbers of GPUs, both prices, a range o
 }
 
 TEST_CASE("comparing: memory of the engine is its own chip's, and its cluster has the causes of any", "[rl][compare]") {
-  const auto scenario = [](Sets sets) {
-    sets.emplace_back("rl.run.steps=0");
+  const auto scenario = [](const Sets& sets) {
     return resolve_text(kTwo, "two.textproto", testing::environment(), sets).value();
   };
   CompareOptions options;
