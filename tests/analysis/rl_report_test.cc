@@ -2,8 +2,13 @@
 #include "analysis/runs/rl/rl_html.h"
 #include "analysis/runs/rl/rl_run.h"
 
+#include <cmath>
+
+#include <fmt/format.h>
+
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/rl/rl_machine.h"
+#include "scenarios/read/text/text_file.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
@@ -269,6 +274,48 @@ TEST_CASE("a loop in no framework has the range of software that nobody describe
   CHECK(range(none, "p5") < alone);
   CHECK(range(none, "p95") / range(none, "p5") > range(known, "p95") / range(known, "p5"));
   CHECK_THAT(testing::one_line(to_text(none, TextStyle(false))), ContainsSubstring("no rl.framework is stated"));
+}
+
+TEST_CASE("docs/rl.md says what loops of the library take", "[rl][docs]") {
+  const std::string text = read_text_file(testing::source_dir() + "/docs/rl.md");
+  const auto step = [](const std::string& name, const std::vector<std::string>& sets) {
+    Scenario scenario = testing::resolved(name, sets);
+    scenario.published.clear();  // of other sizes
+    RlOptions options = in_process(scenario);
+    options.project = false;
+    return run_rl(scenario, options).step.length.value();
+  };
+  // The numbers behind a sentence's beginning, up to `count` of them.
+  const auto numbers = [&](const std::string& begin, std::size_t count) {
+    std::vector<double> out;
+    std::size_t at = text.find(begin);
+    REQUIRE(at != std::string::npos);
+    at += begin.size();
+    while (out.size() < count) {
+      at = text.find_first_of("-+0123456789", at);
+      std::size_t read = 0;
+      out.push_back(std::stod(text.substr(at, 20), &read));
+      at += read;
+    }
+    return out;
+  };
+  const std::vector<double> drafts = numbers("as below: a step of ", 3);
+  const std::string llama = "rl_llama_8b_16_h100";
+  std::vector<std::string> sets;
+  CHECK_THAT(step(llama, sets), WithinRel(drafts[0], 0.02));
+  sets = {"rl.speculation.kind=eagle", "rl.speculation.depth=3", "rl.speculation.acceptance=0.6"};
+  CHECK_THAT(step(llama, sets), WithinRel(drafts[2], 0.02));
+  sets.emplace_back("rl.speculation.most_batch=32");
+  CHECK_THAT(step(llama, sets), WithinRel(drafts[1], 0.02));
+  const std::vector<double> off = numbers("H20 (verl) | ", 3);
+  const std::string dapo = "rl_dapo_qwen_7b_64_h20";
+  const auto on = [&](int gpus) {
+    return step(dapo, {fmt::format("cluster.nodes={}", gpus / 8), fmt::format("training.plan.data={}", gpus / 4),
+                       fmt::format("rl.rollout.count={}", gpus / 4)});
+  };
+  CHECK(std::abs(100 * (on(32) / 790 - 1) - off[0]) < 2);
+  CHECK(std::abs(100 * (on(64) / 365.28 - 1) - off[1]) < 2);
+  CHECK(std::abs(100 * (on(128) / 356 - 1) - off[2]) < 2);
 }
 
 TEST_CASE("explain: free parts save no more than they take where nothing is hidden", "[rl]") {
