@@ -91,8 +91,9 @@ TEST_CASE("servers of prompts and of answers find each other, and overlap what t
       kubernetes_manifest(commands(vllm), "v3"),
       ContainsSubstring("name: VLLM_NIXL_SIDE_CHANNEL_HOST, valueFrom: { fieldRef: { fieldPath: status.podIP } }"));
   const std::string apart =
-      replaced(kDense, "replicas { count: 2 engine: \"vllm-0.12\" tensor: 4",
-               "prefill { engine: \"trtllm-1.1\" tensor: 4 }\n  decode { engine: \"trtllm-1.1\" tensor: 4");
+      replaced(replaced(kDense, "replicas { count: 2 engine: \"vllm-0.12\" tensor: 4",
+                        "prefill { engine: \"trtllm-1.1\" tensor: 4 }\n  decode { engine: \"trtllm-1.1\" tensor: 4"),
+               " kv_cache: \"fp8\"", "");
   const std::vector<LaunchCommand> pools = commands(apart);
   REQUIRE(pools.size() == 2);
   CHECK_THAT(pools[0].options_file, ContainsSubstring("disable_overlap_scheduler: true"));
