@@ -48,9 +48,9 @@ struct MemoryClassFit {
   double alone_fraction = 0.8;  ///< the same of kernels measured one by one
   /// That an SM handles, where SMs hold a kernel up; 0: memory alone does.
   double sm_bytes_per_cycle = 0;
-  Seconds minimum;              ///< launch to finish of the smallest kernel, as compilers write it
-  Seconds engine_minimum;       ///< the same of serving engines' own kernels
-  int launches = 0;             ///< measured launches that it was fitted on
+  Seconds minimum;         ///< launch to finish of the smallest kernel, as compilers write it
+  Seconds engine_minimum;  ///< the same of serving engines' own kernels
+  int launches = 0;        ///< measured launches that it was fitted on
   double median_error = 0;
   Source source;
 };

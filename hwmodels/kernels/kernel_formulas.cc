@@ -181,8 +181,8 @@ TileTime tile_time(const GemmParameters& p, const Machine& machine, const GemmSh
   const double k = k_step * ceil_div(static_cast<double>(shape.k), k_step * tile.splits);
   const double multiply = 2 * tile.m * tile.n * k / (machine.flop_per_us_and_sm * p.mainloop_efficiency) *
                           (1 + p.narrow_tile_loss * 64 / tile.n);
-  const double load =
-      (tile.m + tile.n / tile.cluster) * k * bytes_per_element(shape.precision) / (p.load_gb_per_s_and_sm * machine.load_scale * 1e3);
+  const double load = (tile.m + tile.n / tile.cluster) * k * bytes_per_element(shape.precision) /
+                      (p.load_gb_per_s_and_sm * machine.load_scale * 1e3);
   // Split-K blocks meet to add up: half a tile time per doubling.
   const double doublings = tile.splits > 2 ? 2 : tile.splits > 1 ? 1 : 0;
   const double ends = p.tile_us * (1 + 0.5 * doublings);

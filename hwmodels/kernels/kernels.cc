@@ -433,9 +433,9 @@ bool KernelCalibration::measured(const GpuSpec& gpu) const {
 
 std::string_view name(MemoryKernel kernel) {
   constexpr std::array<std::string_view, kMemoryKernels> kNames = {
-      "norm", "norm_backward", "rotary", "swiglu", "swiglu_backward", "cast",      "cast_transpose", "transpose",
-      "copy", "permute",       "reduce", "gating", "elementwise",     "embedding", "cross_entropy",  "optimizer",
-      "strided", "index_add", "scatter_add", "top_k"};
+      "norm",          "norm_backward", "rotary",  "swiglu",    "swiglu_backward", "cast",        "cast_transpose",
+      "transpose",     "copy",          "permute", "reduce",    "gating",          "elementwise", "embedding",
+      "cross_entropy", "optimizer",     "strided", "index_add", "scatter_add",     "top_k"};
   return kNames[static_cast<std::size_t>(kernel)];
 }
 

@@ -105,9 +105,8 @@ TEST_CASE("a user alone adds his rows to what is shipped") {
   // Nothing that a fit could take is refused, and nothing written.
   const std::string few = "op,shape,time_us,bytes,method,state\ngemm_fwd,M=64 N=64 K=64,5,0,graph9,full_clock\n";
   const fs::path nowhere = fs::path(folder.path()) / "nowhere";
-  CHECK_THROWS_AS(
-      calibrate({"", nowhere, 1, false, {{"rtx-4090", folder.write("few.csv", few)}}}, test::libraries()),
-      InputError);
+  CHECK_THROWS_AS(calibrate({"", nowhere, 1, false, {{"rtx-4090", folder.write("few.csv", few)}}}, test::libraries()),
+                  InputError);
   CHECK(!fs::exists(nowhere));
 }
 

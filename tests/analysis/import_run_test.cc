@@ -464,7 +464,8 @@ TEST_CASE("windows and sinks of Megatron-LM's attention are the model's", "[anal
                                                               "--softmax-type learnable"))
                                  .value()
                                  .training->model.attention;
-  CHECK_THAT(text, ContainsSubstring("--window-size 127,0: model") && ContainsSubstring("--softmax-type learnable: model"));
+  CHECK_THAT(text,
+             ContainsSubstring("--window-size 127,0: model") && ContainsSubstring("--softmax-type learnable: model"));
   CHECK(a.window.tokens == 128);
   CHECK(a.window.layers == 60);  // of 80: every fourth attends to all
   CHECK(a.sinks);

@@ -326,8 +326,8 @@ TEST_CASE("layers that PyTorch compiles, its loss and its norms take the kernels
   const double edges = step([](TrainingConfig& t) { t.software.torch_edges = true; });
   CHECK(edges > base);
   CHECK(edges < 1.02 * base);
-  // In parts the head's product and the loss are done again, and each part's gradient is added to those before: 2 %, 3 %
-  // and 4 % of a step whose head is a fifteenth of the model.
+  // In parts the head's product and the loss are done again, and each part's gradient is added to those before: 2 %, 3
+  // % and 4 % of a step whose head is a fifteenth of the model.
   const double parts = step([](TrainingConfig& t) { t.loss_parts = 8; });
   CHECK(parts > 1.02 * base);
   CHECK(parts < 1.09 * base);

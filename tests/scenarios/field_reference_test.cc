@@ -17,7 +17,7 @@ TEST_CASE("every field of a file is explained, with its values and default") {
     CHECK(f.unit.empty() == (f.type != "quantity"));
   }
   const auto one = [](const std::string& path) { return fields_at(path).section.fields.front(); };
-  CHECK(one("training.plan.context_exchange").allowed == std::vector<std::string>{"ring", "all_gather"});
+  CHECK(one("training.plan.context_exchange").allowed == std::vector<std::string>{"ring", "all_gather", "all_to_all"});
   CHECK(one("training.plan.context_exchange").default_value == "\"ring\"");
   CHECK(one("training.plan.pipeline").least == "1");
   CHECK(one("run.phase[3].tokens").path == "run.phase[].tokens");

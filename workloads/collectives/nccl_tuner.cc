@@ -29,8 +29,8 @@ constexpr double kLaunchPat = 8, kNetPat = 14.0 / 3.5, kPatPerRank = 2.8;
 constexpr double kNetOverhead = 1.0;  // x3 with Simple: a hop in a ring over nodes takes no less
 constexpr double kPlateau = 1.4;      // of rings that reduce over nodes, once all channels are full
 
-/// Speeds of a channel that NCCL's search tries, fastest first, GB/s (graph/search.cc, sm90SpeedArrayIntra and
-/// sm100SpeedArrayIntra, 2.28).
+/// Speeds of a channel that NCCL's search tries, fastest first, GB/s (NVIDIA/nccl, src/graph/search.cc,
+/// sm90SpeedArrayIntra and sm100SpeedArrayIntra, 2.28).
 constexpr double kHopperSpeeds[] = {60, 50, 40, 30, 24, 20, 15, 12, 11, 6, 3};
 constexpr double kBlackwellSpeeds[] = {90, 80, 70, 60, 50, 45, 40, 30, 24, 20, 19, 18};
 

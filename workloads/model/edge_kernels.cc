@@ -12,8 +12,8 @@ namespace {
 /// Bytes of a logit that are read and written. Fused loss: the logit once, its gradient once. As a chain of kernels in
 /// FP32: to FP32 6, maximum 4, shift 8, exponential and sum 12, gradient 8, back to BF16 6. As torch.nn.functional's
 /// cross_entropy in BF16: log-softmax reads thrice and writes 8, a gradient of zeros 2, log-softmax backward reads both
-/// and one of them twice, and writes 8. The same of logits in FP32: to FP32 6, then twice the bytes, to BF16 6. Choice of
-/// a token: to FP32.
+/// and one of them twice, and writes 8. The same of logits in FP32: to FP32 6, then twice the bytes, to BF16 6. Choice
+/// of a token: to FP32.
 void use_logits(KernelWriter& list, double logits) {
   const int parts = list.work().habits.loss_parts;
   switch (list.work().habits.logits) {

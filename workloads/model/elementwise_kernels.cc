@@ -11,8 +11,7 @@ bool halves_are_strided(const LayerWork& work) {
 
 void residual(KernelWriter& list, double elements) {
   const KernelHabits& habits = list.work().habits;
-  if (habits.eager_elementwise)
-    return list.memory("residual", MemoryKernel::elementwise, elements * kEagerResidual);
+  if (habits.eager_elementwise) return list.memory("residual", MemoryKernel::elementwise, elements * kEagerResidual);
   if (habits.compiled_layers) list.memory("residual", MemoryKernel::elementwise, elements * kCompiledResidual);
 }
 
@@ -22,14 +21,15 @@ constexpr double kEagerRotary = 20;
 void rotary(KernelWriter& list, std::string_view role, double elements, double fused_bytes, bool forward) {
   const LayerWork& work = list.work();
   if (halves_are_strided(work) && !work.habits.complex_positions) {
-    // Rotated halves of heads that do not lie in a row: half of them negated, two products, their sum, of queries and of
-    // keys; between them both halves put together.
+    // Rotated halves of heads that do not lie in a row: half of them negated, two products, their sum, of queries and
+    // of keys; between them both halves put together.
     list.memory(role, MemoryKernel::strided, elements * 4 * kStridedBytes, 8);
     return list.memory("rotated halves", MemoryKernel::elementwise, elements * 4, 2);
   }
   if (work.habits.eager_elementwise || work.habits.complex_positions)
     return list.memory(role, MemoryKernel::elementwise, elements * kEagerRotary, 6);
-  list.memory(role, MemoryKernel::rotary, fused_bytes, compiled_serving(work) || (work.habits.compiled_layers && forward) ? 2 : 1);
+  list.memory(role, MemoryKernel::rotary, fused_bytes,
+              compiled_serving(work) || (work.habits.compiled_layers && forward) ? 2 : 1);
 }
 
 void sum_of_gradients(KernelWriter& list, double elements, int products) {

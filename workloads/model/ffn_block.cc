@@ -137,9 +137,11 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
   // dy and the kept input in, the input's gradient (and the output, when recomputed) out.
   const double again = work.again.activation_function ? ffn.width * 2 : 0;
   if (halves_are_strided(work) && work.model.gated_ffn) {
-    // Of one half's gradient a product of tensors that lie in a row, of the other's a product and SiLU; both put together.
+    // Of one half's gradient a product of tensors that lie in a row, of the other's a product and SiLU; both put
+    // together.
     list.memory("activation backward", MemoryKernel::strided, ffn.rows * ffn.width * 2 * kStridedBytes, 2);
-    list.memory("gradients of both halves", MemoryKernel::elementwise, ffn.rows * (ffn.width * 6 + ffn.in * 4 + again), 2);
+    list.memory("gradients of both halves", MemoryKernel::elementwise, ffn.rows * (ffn.width * 6 + ffn.in * 4 + again),
+                2);
   } else if (work.habits.eager_elementwise && work.model.gated_ffn) {  // both factors 6 each, SiLU 6
     list.memory("activation backward", MemoryKernel::elementwise, ffn.rows * (ffn.width * 18 + again), 3);
   } else {  // Inductor makes the output again for the gradient of the weights behind it
@@ -200,7 +202,8 @@ int times_of_experts(const LayerWork& work) {
   return work.habits.expert_gemms == ExpertGemms::one_by_one ? std::max(1, work.experts.experts) : 1;
 }
 
-/// Rows as PyTorch users move them (SoftwareProfile::indexed_once): picks sorted by expert, rows gathered by index_select.
+/// Rows as PyTorch users move them (SoftwareProfile::indexed_once): picks sorted by expert, rows gathered by
+/// index_select.
 void gather_once(KernelWriter& list) {
   const LayerWork& work = list.work();
   const double rows = work.experts.rows, h = work.model.hidden;
@@ -276,7 +279,8 @@ void sum_rows(KernelWriter& list, std::string_view role, bool forward) {
   expert_exchange(list, LayerExchange::Kind::expert_scatter);
   if (work.habits.indexed_once && forward) return sum_once(list, role);
   if (work.habits.indexed_once)
-    return list.memory(role, MemoryKernel::index_add, work.experts.rows * work.model.hidden * 2, times_of_experts(work));
+    return list.memory(role, MemoryKernel::index_add, work.experts.rows * work.model.hidden * 2,
+                       times_of_experts(work));
   if (work.habits.indexed_rows) return sum_indexed_rows(list, role, forward);
   if (!work.habits.rows_come_sorted && work.habits.expert_gemms != ExpertGemms::fused)
     list.memory(role, MemoryKernel::reduce, (work.experts.rows + work.experts.sums) * work.model.hidden * 2);
@@ -339,8 +343,8 @@ void gate_forward(KernelWriter& list) {
   list.enter(LayerPart::gate);
   list.linear_in(Precision::bf16, "gate", t, experts, work.model.hidden);
   if (work.habits.indexed_once) {
-    // To FP32, scores, the best; with groups first the two best of each, then the best groups, the others' scores set to
-    // nought; weights over their sum.
+    // To FP32, scores, the best; with groups first the two best of each, then the best groups, the others' scores set
+    // to nought; weights over their sum.
     const double groups = work.model.moe.groups;
     const auto best = [&](double rows, double width) {
       list.memory("top-k", MemoryKernel::top_k, top_k_bytes(rows, width).value());

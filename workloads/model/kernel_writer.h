@@ -40,8 +40,7 @@ class KernelWriter {
   void latent_block(std::string_view role, const LatentBlockShape& shape);
   /// dw[m,n] += dy^T x over `tokens`, accumulated in the precision of the gradients.
   void weight_gradient(std::string_view role, double m, double n, double tokens, int times = 1);
-  void weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens,
-                          int times = 1);
+  void weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens, int times = 1);
   /// A weight gradient of another phase, to hide communication behind.
   int weight_gradient_elsewhere(std::string_view role, double m, double n, double tokens);
   int attention(std::string_view role, const AttentionShape& shape);

@@ -129,8 +129,8 @@ enum class TensorExchange : std::uint8_t {
 };
 
 /// What is done with the output head's results. Loss as a chain of kernels in FP32 (Megatron-LM
-/// core/fusions/fused_cross_entropy.py), PyTorch's own in FP32 or, never copied, in BF16; fused (logits are read once for
-/// loss and gradient); the choice of a token.
+/// core/fusions/fused_cross_entropy.py), PyTorch's own in FP32 or, never copied, in BF16; fused (logits are read once
+/// for loss and gradient); the choice of a token.
 enum class LogitUse : std::uint8_t { eager_loss, torch_loss, bf16_loss, fused_loss, sampling };
 
 /// What the software does differently. Defaults: eager training as Megatron-LM and DeepSeek's public trace have it.

@@ -31,6 +31,9 @@ const ModelConfig& or_policy(const ModelConfig& model, const ModelConfig& policy
 }
 
 /// Mean length of the sequence, prompt and answer, that a token is in.
+/// The critic is trained on the trainer's GPUs, after the policy.
+bool critic_beside(const RlScenario& rl) { return rl.loop.algorithm->critic && rl.loop.critic.gpus == 0; }
+
 double sequence_token_mean(const RlConfig& config) {
   const LengthCurve prompt(config.prompt), answer(config.answer);
   // What tools add stands beside the prompt.
@@ -223,8 +226,6 @@ const ModelConfig& RlMachine::reference_model() const {
   return or_policy(rl().loop.reference_model, rl().update.model);
 }
 
-bool RlMachine::critic_beside() const { return rl().loop.algorithm->critic && rl().loop.critic.gpus == 0; }
-
 const MemoryTable& RlMachine::update_memory_of(const ModelConfig& model) {
   const std::size_t number = number_of(model);
   const auto known = update_memory_.find(number);
@@ -304,7 +305,7 @@ RlPrices RlMachine::prices(const RlConfig& config) {
   if (shared) {
     Bytes states, parameters;  // gradients are made anew
     std::vector<const ModelConfig*> models{&rl().update.model};
-    if (critic_beside()) models.push_back(&critic_model());
+    if (critic_beside(rl())) models.push_back(&critic_model());
     for (const ModelConfig* model : models) {
       if (config.handover.optimizer) states += held(*model, "optimiser states");
       if (config.handover.parameters) parameters += held(*model, "parameters");
@@ -397,7 +398,7 @@ std::vector<PhaseMemory> RlMachine::memory() {
     update.table = update_memory_of(policy);
     update.capacity = gpu.hbm_usable();
     std::vector<const ModelConfig*> models{&policy};
-    if (critic_beside()) {
+    if (critic_beside(rl())) {
       const ModelConfig& critic = critic_model();
       models.push_back(&critic);
       // A critic that is larger than the policy fills the GPU when its own turn comes.

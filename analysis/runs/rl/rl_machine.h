@@ -64,8 +64,6 @@ class RlMachine {
   std::size_t number_of(const ModelConfig& model);
   const ModelConfig& critic_model() const;
   const ModelConfig& reference_model() const;
-  /// The critic is trained on the trainer's GPUs, after the policy.
-  bool critic_beside() const;
   Bytes frozen_per_gpu(const ModelConfig& model) const;
 
   const Scenario& scenario_;

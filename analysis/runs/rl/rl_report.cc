@@ -70,12 +70,12 @@ std::string part_table(const RlReport& r, const TextStyle& style) {
   table.row({"step", format_time(r.step.length), ""});
   std::string out = table.render(style) + "\n";
   const auto share = [&](const char* metric) { return find_metric(found, metric)->shown(); };
-  out +=
-      add(fmt::format("of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine, "
-                      "trainer, tools or rewards, {} for weights and memory on their way, {} for the trainer's fullest replica or slow "
-                      "parts, {} for the host",
-                      share("rl.gpu_busy"), share("rl.idle_tail"), share("rl.idle_waiting"), share("rl.idle_moving"),
-                      share("rl.idle_imbalance"), share("rl.idle_host")));
+  out += add(fmt::format(
+      "of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine, "
+      "trainer, tools or rewards, {} for weights and memory on their way, {} for the trainer's fullest replica or slow "
+      "parts, {} for the host",
+      share("rl.gpu_busy"), share("rl.idle_tail"), share("rl.idle_waiting"), share("rl.idle_moving"),
+      share("rl.idle_imbalance"), share("rl.idle_host")));
   return out;
 }
 

@@ -217,9 +217,9 @@ StepErrors::StepErrors(const CsvTable& table) {
   }
   std::vector<std::string_view> needed(kErrors.begin(), kErrors.end());
   needed.insert(needed.end(), kOtherDie.begin(), kOtherDie.end());
-  needed.insert(needed.end(), {"die_of_architecture", "memory_software", "loop", "loop_unknown", "collective_rate",
-                               "collective_start", "collective_start_network", "collective_start_unmeasured",
-                               "collective_caller"});
+  needed.insert(needed.end(),
+                {"die_of_architecture", "memory_software", "loop", "loop_unknown", "collective_rate",
+                 "collective_start", "collective_start_network", "collective_start_unmeasured", "collective_caller"});
   for (const std::string_view name : needed) {
     if (std::none_of(rows_.begin(), rows_.end(), [&](const StepError& row) { return row.name == name; })) {
       throw InputError(

@@ -283,8 +283,8 @@ std::string to_text(const KernelCalibration& calibration) {
         "launches: {} median_error: {}\n  {} }}\n",
         name(fit.kernel), number(fit.hbm_fraction), number(fit.alone_fraction),
         fit.sm_bytes_per_cycle > 0 ? fmt::format(" sm_bytes_per_cycle: {}", number(fit.sm_bytes_per_cycle)) : "",
-        number(fit.minimum.value() * 1e6),
-        number(fit.engine_minimum.value() * 1e6), fit.launches, number(fit.median_error), origin(fit.source));
+        number(fit.minimum.value() * 1e6), number(fit.engine_minimum.value() * 1e6), fit.launches,
+        number(fit.median_error), origin(fit.source));
   out += "\n";
   for (const HeldBackError& error : calibration.pooled) out += held_back("pooled", error);
   for (const FamilyFit& fit : calibration.fits) out += fit_text(fit);

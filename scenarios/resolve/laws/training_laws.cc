@@ -275,16 +275,8 @@ void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const M
     add("shares", fmt::format("{} shares", shares), "shares only with kind: \"given\"", "kind: \"given\"");
   }
   const double most = most_of_mean(model.moe.experts, model.moe.experts_per_token);
-  if (load.kind != ExpertLoad::Kind::skewed) {
-    const std::string_view kind = enum_names(load.kind)[static_cast<std::size_t>(load.kind)];
-    if (load.coefficient_of_variation > 0)
-      add("coefficient_of_variation", fmt::format("{:g} beside kind: \"{}\"", load.coefficient_of_variation, kind),
-          "0, unless kind: \"skewed\" takes it", "kind: \"skewed\"");
-    if (load.level != ExpertLoad::Level::expert)
-      add("level", fmt::format("\"rank\" beside kind: \"{}\"", kind),
-          "nothing, unless kind: \"skewed\" has a coefficient_of_variation", "kind: \"skewed\"");
-  } else if (const double widest = std::sqrt(std::max(0.0, most - 1));
-             model.moe.experts > 0 && load.coefficient_of_variation > widest) {
+  if (const double widest = std::sqrt(std::max(0.0, most - 1));
+      load.kind == ExpertLoad::Kind::skewed && model.moe.experts > 0 && load.coefficient_of_variation > widest) {
     add("coefficient_of_variation", fmt::format("{:g}", load.coefficient_of_variation),
         fmt::format("at most {:.3g}: all tokens then go to the same {} of {} experts", widest,
                     model.moe.experts_per_token, model.moe.experts));

@@ -15,6 +15,12 @@ bool stops_for_messages(const TrainingConfig& config) {
   return config.software.blocking_messages && config.plan.pipeline > 1;
 }
 
+/// The stage `step` further on; invalid beyond either end.
+StageId stage_beside(const Schedule& schedule, StageId stage, int step) {
+  const int index = static_cast<int>(stage.index()) + step;
+  return index >= 0 && index < schedule.stages ? StageId::at(index) : StageId();
+}
+
 }  // namespace
 
 PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
@@ -122,14 +128,9 @@ OpId PassEmitter::compute(RankProgram& program, OpName name, const Price& price,
   for (std::size_t i = 0; i < sources.size(); ++i) sources[i] += price.by_source[i] * (stretch * times_);
   sources_.host[static_cast<std::size_t>(name)] += price.host * (stretch * times_);
   sources_.host_beside[static_cast<std::size_t>(name)] += price.host_beside * (stretch * times_);
-  host_ += price.host * stretch;
-  host_beside_ += price.host_beside * stretch;
+  host_.within += price.host * stretch;
+  host_.beside += price.host_beside * stretch;
   return graph_.compute(program.rank.compute, price.time * stretch, label);
-}
-
-StageId PassEmitter::beside(StageId stage, int step) const {
-  const int index = static_cast<int>(stage.index()) + step;
-  return index >= 0 && index < schedule_.stages ? StageId::at(index) : StageId();
 }
 
 void PassEmitter::begin(Half& half, OpId op) {
@@ -140,7 +141,7 @@ void PassEmitter::begin(Half& half, OpId op) {
 
 void PassEmitter::await_mail(const Half& half, OpId op) {
   const bool activation = half.kind == PipelineMail::Kind::activation;
-  if (const StageId from = beside(half.stage, activation ? -1 : 1); from.valid())
+  if (const StageId from = stage_beside(schedule_, half.stage, activation ? -1 : 1); from.valid())
     mail_.awaited(half.copy, from, half.micro_batch, half.kind, op);
 }
 
@@ -352,7 +353,7 @@ void PassEmitter::weight_pass(RankProgram& program, StageId stage, MicroBatchId 
 void PassEmitter::send(RankProgram& program, Half& half, const std::vector<RankId>& peer) {
   if (half.walk == nullptr) return;
   const bool activation = half.kind == PipelineMail::Kind::activation;
-  const StageId next = beside(half.stage, activation ? 1 : -1);
+  const StageId next = stage_beside(schedule_, half.stage, activation ? 1 : -1);
   if (!next.valid()) return;
   if (!half.ready.valid()) {  // a stage without any work passes on what it gets
     half.ready = graph_.join({static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0});
@@ -379,7 +380,8 @@ void PassEmitter::enter(RankProgram& program, Half& forward, Half& backward) {
   for (Half* half : {&forward, &backward}) {
     if (half->walk == nullptr) continue;
     any = half;
-    messages += beside(half->stage, half->kind == PipelineMail::Kind::activation ? -1 : 1).valid() ? 1 : 0;
+    messages +=
+        stage_beside(schedule_, half->stage, half->kind == PipelineMail::Kind::activation ? -1 : 1).valid() ? 1 : 0;
   }
   const Label name = any != nullptr ? label(OpName::host, *any, any->walk->layers.size())
                                     : Label{static_cast<std::uint16_t>(OpName::host), 0, 0, 0};
@@ -412,7 +414,7 @@ void PassEmitter::recompute(RankProgram& program, Half again) {
 void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, const std::vector<RankId>& peer,
                        std::int64_t times) {
   times_ = static_cast<double>(times);
-  host_ = host_beside_ = Seconds(0);
+  host_ = {};
   const std::vector<int>& stage_of = schedule_.stage_of[program.rank.pipeline_rank];
   const auto stage_in = [&](int chunk) { return StageId::at(stage_of[chunk]); };
   program.forwards.resize(stage_of.size());

@@ -31,10 +31,12 @@ class PassEmitter {
             std::int64_t times = 1);
   const EvidenceShare& evidence() const { return evidence_; }
   const SourceShare& sources() const { return sources_; }
-  /// Of the pass that was emitted last: what its GPU waits for the host within its compute, and what of its
-  /// communication the host takes anyway.
-  Seconds host() const { return host_; }
-  Seconds host_beside() const { return host_beside_; }
+  /// Of the pass that was emitted last.
+  struct Host {
+    Seconds within;  ///< what its GPU waits for the host within its compute
+    Seconds beside;  ///< what of its communication the host takes anyway
+  };
+  const Host& host() const { return host_; }
 
  private:
   using Half = PassHalf;
@@ -44,8 +46,6 @@ class PassEmitter {
   void interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights);
   void weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool last);
   void recompute(RankProgram& program, Half again);
-  /// The stage `step` further on; invalid beyond either end.
-  StageId beside(StageId stage, int step) const;
   void begin(Half& half, OpId op);
   void await_mail(const Half& half, OpId op);
   OpId compute(RankProgram& program, OpName name, const Price& price, double weight, Label label);
@@ -83,7 +83,7 @@ class PassEmitter {
   EvidenceShare evidence_;
   SourceShare sources_;
   double times_ = 1;  // that the pass being built stands for
-  Seconds host_, host_beside_;
+  Host host_;
 };
 
 }  // namespace flopcast

@@ -187,7 +187,7 @@ class StepBuilder {
         const std::int64_t times = times_of(step_.passes.size());
         emitter.emit(programs_[i], pass, CopyId::at(copy), peers[copy], times);
         step_.passes.push_back({static_cast<std::uint32_t>(i), pass, first, OpId::at(graph_.size()), times,
-                                emitter.host(), emitter.host_beside()});
+                                emitter.host().within, emitter.host().beside});
       }
     }
     mail.connect(graph_);
