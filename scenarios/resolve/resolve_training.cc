@@ -59,12 +59,17 @@ class TrainingResolver {
           "how much the loads vary, such as 0.4, beside kind: \"skewed\"");
     // Who states another kind has switched them off.
     if (!t.expert_load().has_kind() && t.expert_load().coefficient_of_variation() > 0)
-      add("training.expert_load.coefficient_of_variation",
-          fmt::format("{:g} beside kind: \"balanced\"", t.expert_load().coefficient_of_variation()),
-          "0, unless kind: \"skewed\" takes it", "kind: \"skewed\"");
+      faults_.push_back(with_remedy(
+          places_.fault("training.expert_load.coefficient_of_variation",
+                        fmt::format("{:g} beside kind: \"balanced\"", t.expert_load().coefficient_of_variation()),
+                        "0, unless kind: \"skewed\" takes it"),
+          "kind: \"skewed\""));
     if (!t.expert_load().has_kind() && t.expert_load().has_level())
-      add("training.expert_load.level", fmt::format("\"{}\" beside kind: \"balanced\"", t.expert_load().level()),
-          "nothing, unless kind: \"skewed\" has a coefficient_of_variation", "kind: \"skewed\"");
+      faults_.push_back(
+          with_remedy(places_.fault("training.expert_load.level",
+                                    fmt::format("\"{}\" beside kind: \"balanced\"", t.expert_load().level()),
+                                    "nothing, unless kind: \"skewed\" has a coefficient_of_variation"),
+                      "kind: \"skewed\""));
     if (cluster_known_ && config.communication_sms >= out_.cluster.node.gpu.sms) {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));

@@ -31,9 +31,9 @@ struct ExpertPaceConfig {
 
 struct ExpertGroup {
   int experts = 0, redundant = 0;
-  int experts_per_token = 1;
   int groups = 1;  ///< of node-limited routing; 1 where placement is global
   int ranks = 1, ranks_per_node = 8;
+  int experts_per_token = 1;
 };
 
 /// Load of the busiest rank over the mean, drift period by drift period, for one of `steps` in a row (they repeat
