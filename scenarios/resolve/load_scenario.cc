@@ -41,8 +41,9 @@ void note_stated(const google::protobuf::Message& message, const std::string& pa
 
 /// Whether an override is of what is run, not only of what is said of it or paid for it.
 bool changes_run(std::string_view assignment) {
-  constexpr std::string_view kRun[] = {"cluster", "model", "training"};
-  return std::any_of(std::begin(kRun), std::end(kRun), [&](auto root) { return assignment.starts_with(root); });
+  constexpr std::string_view kRun[] = {"cluster", "model", "model_override", "training"};
+  const std::string_view root = assignment.substr(0, assignment.find_first_of(".[="));
+  return std::find(std::begin(kRun), std::end(kRun), root) != std::end(kRun);
 }
 
 StatedScenario read_scenario(const std::string& text, const std::string& file, std::span<const std::string> sets) {

@@ -55,6 +55,7 @@ void embedding(KernelWriter& list, KernelPass pass) {
     tensor_scatter_beside(list, KernelWriter::kNothing);
   } else {
     tensor_gather_beside(list, KernelWriter::kNothing);
+    if (work.habits.adapter_rank > 0) return;  // the table is frozen
     list.memory("embedding gradient", MemoryKernel::embedding,
                 elements * (2 + 2 * bytes_per_element(work.precision.gradients)));
     if (!work.habits.torch_edges) return;
@@ -89,6 +90,7 @@ void head(KernelWriter& list, KernelPass pass) {
       return list.norm_backward("final norm backward", own * h);
     }
     case KernelPass::weight_gradient:
+      if (work.habits.adapter_rank > 0) return;  // frozen
       list.weight_gradient_in(precision, "head", vocabulary, h, t / parts, parts);
       // Each part's gradient is added to those before.
       return list.memory("sum of head gradients", MemoryKernel::elementwise,

@@ -293,6 +293,7 @@ void block_forward(KernelWriter& list, FfnPart part) {
   networks(list, part, forward);
   if (rows) sum_rows(list, "sum rows of a token", true);
   if (part == FfnPart::shared) return;
+  if (work.last == LastProduct::left_out && !rows) return;  // nor what comes behind it
   if (!(work.moe && work.experts.exchanged)) tensor_all_reduce(list);
   for (int i = 0; i < work.model.norms_behind_ffn(); ++i)
     list.norm("norm behind the FFN", work.own_tokens * work.model.hidden, false);

@@ -9,7 +9,7 @@ namespace {
 /// Tokens written and gone that are as many, and halves of what counts that take as long. The step of a loop that its
 /// engine holds up is off by as much as the former.
 constexpr double kLevel = 0.01, kSameHalves = 0.03;
-/// Rounds that are replayed at least, and before a loop is given up.
+/// Rounds that are replayed at least, and before a loop is given up; twice as many as are asked for are never too many.
 constexpr int kLeastRounds = 4, kMostRounds = 32;
 
 Seconds length_of(std::span<const RlStep> steps) { return steps.back().end - steps.front().begin; }
@@ -52,7 +52,8 @@ std::optional<std::size_t> first_counted(std::span<const RlStep> steps, const Rl
   const std::size_t first = replayed - replayed / round / 2 * round;
   const std::span<const RlStep> counted = steps.subspan(first);
   const bool level = settled(counted) && halves_agree(counted, round);
-  return level || replayed >= kMostRounds * round ? std::optional(first) : std::nullopt;
+  const std::size_t most = std::max(kMostRounds * round, 2 * static_cast<std::size_t>(least_steps(config)));
+  return level || replayed >= most ? std::optional(first) : std::nullopt;
 }
 
 }  // namespace flopcast

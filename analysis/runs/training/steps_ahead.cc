@@ -23,6 +23,10 @@ StepsAhead::StepsAhead(std::vector<TrainingConfig> configs, Replay replay, int t
     threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
 }
 
+StepsAhead::~StepsAhead() {
+  for (std::jthread& thread : threads_) thread.request_stop();  // all of them, before the first is waited for
+}
+
 bool StepsAhead::claim(Step& step, Claim by) {
   Claim none = Claim::none;
   return step.claim.compare_exchange_strong(none, by);

@@ -29,7 +29,7 @@ class StepsAhead {
   /// @param threads none: nothing is replayed ahead
   StepsAhead(std::vector<TrainingConfig> configs, Replay replay, int threads);
   /// Stops what is under way.
-  ~StepsAhead() = default;
+  ~StepsAhead();
   StepsAhead(const StepsAhead&) = delete;
   StepsAhead& operator=(const StepsAhead&) = delete;
 

@@ -48,10 +48,12 @@ std::vector<PrecisionPlan> further_precisions(const Scenario& scenario, const st
                                     fmt::format("bf16: {} has no FP8 units", scenario.cluster.node.gpu.name), ""});
       }
       plan.linear = Precision::fp8;
-      if (plan.scaling == Scaling::none) plan.scaling = Scaling::blocks;
+      if (plan.scaling == Scaling::none) plan.scaling = Scaling::per_tensor;  // as where a file states FP8 alone
     } else {
       plan.linear = plan.dispatch = plan.activations = Precision::bf16;
       plan.scaling = Scaling::none;
+      plan.bf16_layers = 0;
+      plan.current_scales = false;
     }
     result.push_back(plan);
   }

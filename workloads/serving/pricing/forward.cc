@@ -314,8 +314,7 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
 /// results go back (vLLM AgRsAll2AllManager, SGLang's attention-DP, TensorRT-LLM's AllGather and ReduceScatter).
 void ForwardModel::add_gathering(LayerTime& layer, double t) const {
   const ServingPlan& plan = setting_.engine.plan;
-  const int per_node = setting_.cluster.node.gpus;
-  const int nodes = std::max(1, plan.tensor * plan.attention_data / per_node);
+  const int nodes = nodes_for(plan.tensor * plan.attention_data, setting_.cluster.node);
   const NcclGroup group =
       even_group(nodes, std::max(1, plan.attention_data / nodes), setting_.cluster.fabric.cross_leaf_latency);
   const Bytes all(t * plan.attention_data * setting_.engine.model.hidden * 2);
