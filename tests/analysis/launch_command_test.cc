@@ -60,7 +60,7 @@ TEST_CASE("a version is told what it knows, and the rest is named", "[analysis][
     return to_text(commands(replaced(text, "vllm-0.12", engine)));
   };
   CHECK_THAT(as("vllm-0.12", moe), ContainsSubstring("--all2all-backend deepep_low_latency") &&
-                                       ContainsSubstring("--eplb-config") &&
+                                       ContainsSubstring("--eplb-config '{\"num_redundant_experts\": 8}'") &&
                                        ContainsSubstring("--cudagraph-capture-sizes 1 2 4"));
   // 0.11.0: a variable, and sizes of graphs by another name.
   CHECK_THAT(as("vllm-0.11", moe), ContainsSubstring("export VLLM_ALL2ALL_BACKEND=deepep_low_latency") &&

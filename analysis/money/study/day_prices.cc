@@ -259,6 +259,7 @@ std::vector<UsedPrice> look_up_prices(PriceModel model, const Scenario& scenario
     const RlScenario& rl = *scenario.rl;
     Scenario engine = scenario;
     engine.cluster = *rl.rollout_cluster;
+    engine.cluster.fabric = scenario.cluster.fabric;  // both hang on it
     Pricer other(engine, asked.book, asked.engine_power ? *asked.engine_power : asked.power, asked.date,
                  asked.rent_quantile);
     MoneyInputs elsewhere = in;

@@ -15,8 +15,12 @@ namespace {
 std::vector<std::string> split_fields(const std::string& line) {
   std::vector<std::string> fields(1);
   bool quoted = false;
-  for (const char c : line) {
-    if (c == '"') {
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (c == '"' && quoted && i + 1 < line.size() && line[i + 1] == '"') {
+      fields.back() += '"';  // two within quotes are one, as csv_cell() writes them
+      ++i;
+    } else if (c == '"') {
       quoted = !quoted;
     } else if (c == ',' && !quoted) {
       fields.emplace_back();

@@ -30,10 +30,10 @@ const ModelConfig& or_policy(const ModelConfig& model, const ModelConfig& policy
   return model.name.empty() ? policy : model;
 }
 
-/// Mean length of the sequence, prompt and answer, that a token is in.
 /// The critic is trained on the trainer's GPUs, after the policy.
 bool critic_beside(const RlScenario& rl) { return rl.loop.algorithm->critic && rl.loop.critic.gpus == 0; }
 
+/// Mean length of the sequence, prompt and answer, that a token is in.
 double sequence_token_mean(const RlConfig& config) {
   const LengthCurve prompt(config.prompt), answer(config.answer);
   // What tools add stands beside the prompt.
