@@ -211,7 +211,10 @@ std::vector<Metric> training_metrics(const TrainingReport* report) {
   list.add<TrainingReport, 3>("training.", kRangeRows, kRangeQuantiles, report && report->range ? report : nullptr,
                               report ? kNoRange : "");
   list.add<ClockPoint>("training.", kClockRows, report && report->settled ? &*report->settled : nullptr,
-                       report ? "kernels' times hold the clock that they were measured at" : "");
+                       !report ? ""
+                       : report->scenario.training->mechanisms.board_limit
+                           ? "kernels' times hold the clock that they were measured at"
+                           : "mechanisms.board_limit is off");
   list.add<CriticalPath>("training.critical_path.", kPathRows, report && report->path ? &*report->path : nullptr,
                          "known of folded runs only");
   list.add<EvidenceShare>("training.evidence.", kEvidenceRows,
