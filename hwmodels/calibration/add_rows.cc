@@ -8,19 +8,9 @@
 
 #include "hwmodels/calibration/fit_memory.h"
 #include "hwmodels/calibration/fit_rows.h"
-#include "hwmodels/calibration/least_squares.h"
 
 namespace flopcast {
 namespace {
-
-/// Fewer points cannot tell the numbers of a formula.
-constexpr std::size_t kLeastRows = 12;
-
-FamilyFit* fit_of(KernelCalibration& calibration, KernelFamily family, const std::string& die) {
-  for (FamilyFit& fit : calibration.fits)
-    if (fit.family == family && fit.die.name == die && fit.variant.empty()) return &fit;
-  return nullptr;
-}
 
 double median_error(const CalibrationInput& input, const KernelCalibration& of, const FamilyFit& fit,
                     const MeasurementRows& rows) {
@@ -44,28 +34,6 @@ KernelResidual joined(const KernelResidual& a, const KernelResidual& b) {
   return {a.radius(), std::move(centres), std::move(weights)};
 }
 
-/// The formula's numbers on a die that has none of the family: near `start`, as far as the rows tell.
-KernelParameters parameters_near(KernelFamily family, const FitRows& rows, const KernelParameters& start) {
-  constexpr double kPull = 0.1;  // rows of one card: more than a fit of many tables has
-  LeastSquaresProblem problem;
-  problem.pull = kPull;
-  problem.parameters = parameters_of(family);
-  problem.start = values_of(start);
-  problem.free.assign(problem.parameters.size(), true);
-  problem.weights = table_weights(rows.rows);
-  problem.residuals = [&](std::span<const double> values, std::span<double> out) {
-    const KernelParameters parameters = with_values(family, values);
-    for (std::size_t i = 0; i < rows.rows.size(); ++i) {
-      const Measurement& m = *rows.rows[i];
-      const double us =
-          microseconds(parts_of(parameters, rows.machines[i], m)) + beside_kernel(parameters, rows.machines[i], m);
-      constexpr double kLeast = 0.01;
-      out[i] = std::log(std::max(us, kLeast) / m.microseconds);
-    }
-  };
-  return with_values(family, solve(problem));
-}
-
 }  // namespace
 
 AddedCalibration add_rows(const KernelCalibration& before, const CalibrationInput& input) {
@@ -82,11 +50,11 @@ AddedCalibration add_rows(const KernelCalibration& before, const CalibrationInpu
     added.gpu = rows.front()->gpu;
     added.fitted = static_cast<int>(parts.fitted.size());
     added.held_back = static_cast<int>(parts.held_back.size());
-    FamilyFit* fit = fit_of(out.calibration, family, die);
+    FamilyFit* fit = find_fit(out.calibration, family, die);
     if (fit == nullptr) {
       added.new_die = true;
-      const FamilyFit* lender = fit_of(out.calibration, family, out.calibration.lender());
-      if (lender == nullptr || rows.size() < kLeastRows) {
+      const FamilyFit* lender = find_fit(out.calibration, family, out.calibration.lender());
+      if (lender == nullptr || rows.size() < kFewRows) {
         added.left_out = true;
         out.rows.push_back(added);
         continue;
@@ -97,7 +65,11 @@ AddedCalibration add_rows(const KernelCalibration& before, const CalibrationInpu
       fresh.residual = {};
       fresh.errors.clear();
       fresh.source = {};
-      fresh.parameters = parameters_near(family, fit_rows(input, parts.fitted, fresh.die, 1, 0), fresh.parameters);
+      // Near the lender's, as far as the rows tell: they are of one card, which a fit of many tables has not to fear.
+      constexpr double kPull = 0.1;
+      const std::vector<bool> all(parameters_of(family).size(), true);
+      fresh.parameters =
+          fit_parameters(family, fit_rows(input, parts.fitted, fresh.die, 1, 0), all, fresh.parameters, kPull);
       out.calibration.fits.push_back(std::move(fresh));
       fit = &out.calibration.fits.back();
     } else {

@@ -8,7 +8,6 @@
 #include "hwmodels/calibration/fit_memory.h"
 #include "hwmodels/calibration/fit_power.h"
 #include "hwmodels/calibration/fit_rows.h"
-#include "hwmodels/calibration/least_squares.h"
 
 namespace flopcast {
 
@@ -46,34 +45,6 @@ KernelParameters start_of(KernelFamily family, const std::vector<bool>& free) {
   return start;
 }
 
-KernelParameters fit_parameters(KernelFamily family, const FitRows& rows, const std::vector<bool>& free,
-                                const KernelParameters& start, double pull) {
-  LeastSquaresProblem problem;
-  problem.pull = pull;
-  problem.parameters = parameters_of(family);
-  problem.start = values_of(start);
-  problem.free = free;
-  problem.weights = table_weights(rows.rows);
-  problem.residuals = [&](std::span<const double> values, std::span<double> out) {
-    const KernelParameters parameters = with_values(family, values);
-    for (std::size_t i = 0; i < rows.rows.size(); ++i) {
-      const Measurement& m = *rows.rows[i];
-      const double us =
-          microseconds(parts_of(parameters, rows.machines[i], m)) + beside_kernel(parameters, rows.machines[i], m);
-      out[i] = std::log(std::max(us, 0.01) / m.microseconds);
-    }
-  };
-  return with_values(family, solve(problem));
-}
-
-const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily family, const std::string& die) {
-  for (const FamilyFit& fit : calibration.fits)
-    if (fit.family == family && fit.die.name == die && fit.variant.empty()) return &fit;
-  return nullptr;
-}
-
-/// Fewer points cannot tell all numbers of a formula.
-constexpr std::size_t kFewRows = 12;
 constexpr double kLoosePull = 0.05;
 
 FamilyFit fit_alone(const CalibrationInput& input, const FitKey& key, const MeasurementRows& rows) {

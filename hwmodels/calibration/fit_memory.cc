@@ -132,11 +132,10 @@ std::optional<MemoryClassFit> fit_held_up_by_sms(const CalibrationInput& input, 
     return m.bytes / (hbm_bytes_per_us(gpu, {}) * fit.alone_fraction);
   };
   each([&](const MemoryMeasurement& m, const GpuSpec& gpu) {
-    constexpr double kNorm = 3;  // sm_limited()
     const double us = m.microseconds - least;
     if (m.microseconds < kShort * least || us <= memory_us(m, gpu)) return;
-    const double held = std::pow(std::pow(us, kNorm) - std::pow(memory_us(m, gpu), kNorm), 1 / kNorm);
-    rates.push_back(m.bytes / (held * 1e-6 * gpu.boost_clock.value() * gpu.sms));
+    const Seconds held = on_sms_of(Seconds(us * 1e-6), Seconds(memory_us(m, gpu) * 1e-6));
+    rates.push_back(m.bytes / (held.value() * gpu.boost_clock.value() * gpu.sms));
   });
   if (rates.empty()) return std::nullopt;
   fit.sm_bytes_per_cycle = std::round(1e4 * percentile(rates, 0.5)) / 1e4;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "hwmodels/calibration/fit_memory.h"
+#include "hwmodels/calibration/least_squares.h"
 #include "hwmodels/calibration/residual_fit.h"
 #include "sim/base/fnv.h"
 #include "sim/base/random.h"
@@ -21,6 +22,7 @@ constexpr double kMostFittedRows = 2000;
 constexpr double kHandful = 20;
 /// Share of the other tables' rows that no fit sees.
 constexpr double kHeldBack = 0.2;
+
 Precision precision_of(const Measurement& m) {
   return std::visit([](const auto& shape) { return shape.precision; }, m.shape);
 }
@@ -165,6 +167,37 @@ FitRows fit_rows(const CalibrationInput& input, const MeasurementRows& rows, con
   for (const Measurement* m : rows)
     out.machines.push_back(machine_for(*m, gpu_named(input, m->gpu), die, clock, share));
   return out;
+}
+
+KernelParameters fit_parameters(KernelFamily family, const FitRows& rows, const std::vector<bool>& free,
+                                const KernelParameters& start, double pull) {
+  LeastSquaresProblem problem;
+  problem.pull = pull;
+  problem.parameters = parameters_of(family);
+  problem.start = values_of(start);
+  problem.free = free;
+  problem.weights = table_weights(rows.rows);
+  problem.residuals = [&](std::span<const double> values, std::span<double> out) {
+    constexpr double kLeast = 0.01;  // us
+    const KernelParameters parameters = with_values(family, values);
+    for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+      const Measurement& m = *rows.rows[i];
+      const double us =
+          microseconds(parts_of(parameters, rows.machines[i], m)) + beside_kernel(parameters, rows.machines[i], m);
+      out[i] = std::log(std::max(us, kLeast) / m.microseconds);
+    }
+  };
+  return with_values(family, solve(problem));
+}
+
+const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily family, const std::string& die) {
+  for (const FamilyFit& fit : calibration.fits)
+    if (fit.family == family && fit.die.name == die && fit.variant.empty()) return &fit;
+  return nullptr;
+}
+
+FamilyFit* find_fit(KernelCalibration& calibration, KernelFamily family, const std::string& die) {
+  return const_cast<FamilyFit*>(find_fit(std::as_const(calibration), family, die));
 }
 
 KernelResidual residual_of(KernelFamily family, const FitRows& rows, const KernelParameters& parameters,

@@ -37,6 +37,16 @@ KernelParts parts_of(const KernelParameters& parameters, const Machine& machine,
 /// What a table's measurement contains besides the kernel.
 double beside_kernel(const KernelParameters& parameters, const Machine& machine, const Measurement& m);
 
+/// Fewer rows cannot tell all numbers of a formula.
+inline constexpr std::size_t kFewRows = 12;
+/// The formula's numbers as the rows have them, pulled towards `start`; those that are not `free` stay there.
+KernelParameters fit_parameters(KernelFamily family, const FitRows& rows, const std::vector<bool>& free,
+                                const KernelParameters& start, double pull);
+
+/// The fit of a family on a die, with libraries as they are now; null where it has none.
+const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily family, const std::string& die);
+FamilyFit* find_fit(KernelCalibration& calibration, KernelFamily family, const std::string& die);
+
 /// What the rows know beyond the formula and the correction `before`, to be added to it.
 KernelResidual residual_of(KernelFamily family, const FitRows& rows, const KernelParameters& parameters,
                            const KernelResidual& before);

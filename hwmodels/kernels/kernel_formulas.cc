@@ -282,10 +282,20 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
   return parts;
 }
 
+namespace {
+
+constexpr double kSmLimitedNorm = 3;
+
+}  // namespace
+
 SmLimited sm_limited(Seconds memory, Seconds on_sms) {
-  constexpr double kNorm = 3;
-  const Seconds both(norm_sum(memory.value(), on_sms.value(), kNorm));
-  return {both, both > Seconds(0) ? std::pow(on_sms / both, kNorm) : 0};
+  const Seconds both(norm_sum(memory.value(), on_sms.value(), kSmLimitedNorm));
+  return {both, both > Seconds(0) ? std::pow(on_sms / both, kSmLimitedNorm) : 0};
+}
+
+Seconds on_sms_of(Seconds time, Seconds memory) {
+  return Seconds(
+      std::pow(std::pow(time.value(), kSmLimitedNorm) - std::pow(memory.value(), kSmLimitedNorm), 1 / kSmLimitedNorm));
 }
 
 double cast_microseconds(const GemmParameters& p, const Machine& machine, const GemmShape& shape) {

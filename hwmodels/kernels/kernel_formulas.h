@@ -74,6 +74,8 @@ struct SmLimited {
   double sm_share = 0;
 };
 SmLimited sm_limited(Seconds memory, Seconds on_sms);
+/// The other way round: what the SMs take of a kernel that takes `time`, more than memory does.
+Seconds on_sms_of(Seconds time, Seconds memory);
 /// Casting the activations [m,k] from BF16 to FP8: part of some measurements, never of a price.
 double cast_microseconds(const GemmParameters& parameters, const Machine& machine, const GemmShape& shape);
 
