@@ -209,12 +209,13 @@ void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, co
     flags.known("stream_interval", fmt::format("{}", pool.stream_interval), "stream_interval");
   flags.when(!pool.prefix.on, "--no-enable-prefix-caching", "prefix_cache.on = false");
   if (e.speculation.depth > 0) flags.add(vllm_drafts(e.speculation), "speculation");
-  // Caches are fetched from this address, which is localhost unless it is said (docs/features/nixl_connector_usage.md).
-  if (const std::string role = transfer_role(pool.role); !role.empty())
+  if (const std::string role = transfer_role(pool.role); !role.empty()) {
+    // Caches are fetched from this address, which is localhost unless it is said
+    // (docs/features/nixl_connector_usage.md).
     out.environment.emplace_back("VLLM_NIXL_SIDE_CHANNEL_HOST", kOwnAddress);
-  if (const std::string role = transfer_role(pool.role); !role.empty())
     flags.add(fmt::format("--kv-transfer-config '{{\"kv_connector\": \"NixlConnector\", \"kv_role\": \"{}\"}}'", role),
               pool.name);
+  }
   flags.add(fmt::format("--port {}", kServerPort), "");
 }
 
