@@ -116,6 +116,9 @@ double input_of_layer(const TrainingConfig& config, double own_tokens) {
   return 2.0 * config.model.hidden * own_tokens;
 }
 
+/// Of a layer of which a share is computed again, and the rest keeps what it made.
+double kept_of(double again, double input, double kept) { return again * input + (1 - again) * kept; }
+
 }  // namespace
 
 Bytes MemoryFigures::total() const {
@@ -130,9 +133,8 @@ Bytes MemoryFigures::total() const {
 Bytes kept_in_mean_layer(const TrainingConfig& config, bool moe, double load, double token_ranks) {
   const double stages = static_cast<double>(config.plan.pipeline) * config.plan.chunks;
   const double again = layers_again(config, config.model.layers / stages);
-  double bytes = again * input_of_layer(config, TokensKept(config).own);
-  if (again < 1) bytes += (1 - again) * kept_in_layer(config, moe, load, token_ranks);
-  return Bytes(bytes);
+  return Bytes(
+      kept_of(again, input_of_layer(config, TokensKept(config).own), kept_in_layer(config, moe, load, token_ranks)));
 }
 
 double MemoryTerms::ranks_of_a_token(const TrainingConfig& config) {
@@ -167,14 +169,14 @@ MemoryTerms::MemoryTerms(const TrainingConfig& config, double hottest_load, cons
 /// Of one micro-batch, in the layers of a stage.
 Bytes MemoryTerms::kept_in(const StageContent& stage) const {
   const double again = layers_again(config_, stage.layers());
-  const double input = again * input_of_layer(config_, own_);
-  return Bytes(stage.dense_layers * (input + (1 - again) * dense_) + stage.moe_layers * (input + (1 - again) * moe_));
+  const double input = input_of_layer(config_, own_);
+  return Bytes(stage.dense_layers * kept_of(again, input, dense_) + stage.moe_layers * kept_of(again, input, moe_));
 }
 
 Bytes MemoryTerms::activation(const StageContent& stage) const {
   double bytes = kept_in(stage).value() * (1 - config_.offload.activations);
   const double again = layers_again(config_, stage.layers());
-  const double of_mtp = again * input_of_layer(config_, own_) + (1 - again) * (mtp_moe_ ? moe_ : dense_);
+  const double of_mtp = kept_of(again, input_of_layer(config_, own_), mtp_moe_ ? moe_ : dense_);
   bytes += stage.mtp_modules * (of_mtp + 4.0 * config_.model.hidden * own_);
   if (stage.head) bytes += 2.0 * config_.model.hidden * own_ * (1 + stage.mtp_modules);
   return Bytes(bytes);
