@@ -16,6 +16,24 @@
 namespace flopcast {
 namespace {
 
+/// Whether what is stated of a spread and its kind belong together. Who states another kind than "skewed" beside a
+/// spread has switched that off.
+void check_stated_load(const proto::ExpertLoad& load, const Places& places, Diagnostics& faults) {
+  const auto add = [&](const char* field, std::string found, std::string expected, std::string remedy) {
+    const std::string path = std::string("training.expert_load.") + field;
+    faults.push_back(with_remedy(places.fault(path, std::move(found), std::move(expected)), std::move(remedy)));
+  };
+  if (load.kind() == "skewed" && !load.has_coefficient_of_variation())
+    add("coefficient_of_variation", "nothing", "how much the loads vary, such as 0.4, beside kind: \"skewed\"", "");
+  if (load.has_kind()) return;
+  if (load.coefficient_of_variation() > 0)
+    add("coefficient_of_variation", fmt::format("{:g} beside kind: \"balanced\"", load.coefficient_of_variation()),
+        "0, unless kind: \"skewed\" takes it", "kind: \"skewed\"");
+  if (load.has_level())
+    add("level", fmt::format("\"{}\" beside kind: \"balanced\"", load.level()),
+        "nothing, unless kind: \"skewed\" has a coefficient_of_variation", "kind: \"skewed\"");
+}
+
 /// Each phase is a replay of its own.
 constexpr int kMostPhases = 100;
 
@@ -54,22 +72,7 @@ class TrainingResolver {
     }
     if (!open_ && sound("training.expert_load") && sound("training.plan") && model_known_)
       check_expert_load(config.expert_load, config.plan, model_, places_, faults_);
-    if (config.expert_load.kind == ExpertLoad::Kind::skewed && !t.expert_load().has_coefficient_of_variation())
-      add("training.expert_load.coefficient_of_variation", "nothing",
-          "how much the loads vary, such as 0.4, beside kind: \"skewed\"");
-    // Who states another kind has switched them off.
-    if (!t.expert_load().has_kind() && t.expert_load().coefficient_of_variation() > 0)
-      faults_.push_back(with_remedy(
-          places_.fault("training.expert_load.coefficient_of_variation",
-                        fmt::format("{:g} beside kind: \"balanced\"", t.expert_load().coefficient_of_variation()),
-                        "0, unless kind: \"skewed\" takes it"),
-          "kind: \"skewed\""));
-    if (!t.expert_load().has_kind() && t.expert_load().has_level())
-      faults_.push_back(
-          with_remedy(places_.fault("training.expert_load.level",
-                                    fmt::format("\"{}\" beside kind: \"balanced\"", t.expert_load().level()),
-                                    "nothing, unless kind: \"skewed\" has a coefficient_of_variation"),
-                      "kind: \"skewed\""));
+    check_stated_load(t.expert_load(), places_, faults_);
     if (cluster_known_ && config.communication_sms >= out_.cluster.node.gpu.sms) {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
