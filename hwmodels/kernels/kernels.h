@@ -63,6 +63,8 @@ struct GemmShape {
   double skew = 0;
   /// Rows of experts on other GPUs that a fused block sorts, sets to nought and sums up beside its own.
   double passing_rows = 0;
+  /// Of m: rows without a token that fill tiles up. They take time, and a part of the energy.
+  double idle_rows = 0;
 };
 
 enum class AttentionKind : std::uint8_t { forward, backward, decode };

@@ -41,10 +41,16 @@ class PassParts {
     if (model_.moe_layers() > 0)
       add(model_.layer(tokens / halves, true, kind_, two), halves * model_.moe_layers(), experts_);
   }
-  void exchange(Seconds exposed) { exchange_ += {exposed, 0}; }
-  void edges(double tokens, double sequences) { edges_ += {model_.edges(tokens, sequences).time, kEdgeKernels}; }
+  void exchange(Seconds exposed) { exchange_ += {exposed, 0, {}, {}, exposed}; }
+  void edges(double tokens, double sequences) {
+    PassTime once = model_.edges(tokens, sequences);
+    once.kernels = kEdgeKernels;
+    edges_ += once;
+  }
   void transfers(double tokens) {
-    if (m_.transfers) transfers_ += {model_.stage_transfers(tokens), 0};
+    if (!m_.transfers) return;
+    const Seconds time = model_.stage_transfers(tokens);
+    transfers_ += {time, 0, {}, {}, time};
   }
   /// One token after the other; their kernels run in the graph of the pass. @param requests of the whole batch.
   void drafts(const DecodeWork& work, double requests) {
@@ -62,7 +68,8 @@ class PassParts {
     once += layer.shared_experts;
     once += model_.attention(DecodeAttention{work.requests, work.kv_tokens, 1});
     once += model_.edges(work.requests, work.requests);
-    drafts_ += {once.time * depth, 0};
+    once.kernels = 0;
+    drafts_ += once * depth;
   }
   /// All layers of a smaller model, once for each draft.
   void draft_model(const DecodeWork& work, int depth) {
@@ -74,9 +81,9 @@ class PassParts {
     once += layer.ffn;
     if (m_.all_reduces) once += layer.all_reduces;
     once += small.attention(DecodeAttention{work.requests, work.kv_tokens, 1});
-    once.time = once.time * model.layers;
+    once = once * model.layers;
     once += small.edges(work.requests, work.requests);
-    drafts_ += {once.time * depth, 0};
+    drafts_ += {once.time * depth, 0, {}, {}, once.time * depth};
   }
   /// What the host adds: gaps, launches that the GPU waits for, time between iterations.
   void host(double sequences, double prompt_tokens) {
@@ -86,6 +93,7 @@ class PassParts {
     const int kernels = sum().kernels;
     const Seconds gaps = graph_ ? us(c.graph_gap_us.value * kernels) : model_.setting().kernels->kernel_gap() * kernels;
     gaps_ += {gaps, 0};
+    limit();
     if (!graph_) {
       const Seconds launches = us(launch_us(model_.setting(), kernels, kind_)), so_far = sum().time;
       if (launches > so_far) launches_ += {launches - so_far, 0};
@@ -115,6 +123,7 @@ class PassParts {
             {"drafts", drafts_},
             {"between pipeline stages", transfers_},
             {"gaps between kernels", gaps_},
+            {"clock under the board's limit", limit_},
             {"waiting for launches", launches_},
             {"the engine between iterations", engine_}};
   }
@@ -122,6 +131,12 @@ class PassParts {
     PassTime sum;
     for (const auto& row : rows()) sum += row.pass;
     return sum;
+  }
+  /// What the clock loses.
+  void limit() {
+    const PassTime all = sum();
+    const Seconds kernels = all.kernel_time();
+    limit_.time += under_limit(*model_.setting().kernels, kernels, all.on_sms, all.energy).time - kernels;
   }
   void add(const LayerTime& layer, int times, PassTime& ffn) {
     projections_ += layer.projections * times;
@@ -134,7 +149,7 @@ class PassParts {
   const IterationMechanisms& m_;
   StepKind kind_;
   bool graph_;
-  PassTime core_, projections_, dense_, experts_, all_reduces_, exchange_, edges_, drafts_, transfers_, gaps_,
+  PassTime core_, projections_, dense_, experts_, all_reduces_, exchange_, edges_, drafts_, transfers_, gaps_, limit_,
       launches_, engine_;
 };
 
@@ -168,8 +183,7 @@ IterationParts decode_parts(const ForwardModel& model, const DecodeWork& work, d
   const double tokens = std::max(own.requests, graph) * (1 + depth);
   const int halves = engine.two_micro_batches && own.requests >= 2 ? 2 : 1;
   PassTime core = model.attention(DecodeAttention{own.requests / halves, own.kv_tokens, 1 + depth});
-  core.time = core.time * halves;
-  core.kernels *= halves;
+  core = core * halves;
   PassParts parts(model, mechanisms, StepKind::decode, graph > 0);
   parts.layers(tokens, core);
   parts.edges(tokens, tokens);
@@ -185,7 +199,7 @@ IterationParts prompt_parts(const ForwardModel& model, const PromptWork& piece, 
   const double stages = model.setting().engine.plan.pipeline;
   PassTime core = model.attention(PromptAttention{1, piece.tokens, piece.cached + piece.tokens},
                                   model.setting().engine.two_micro_batches);
-  core.time = core.time / stages;
+  core = {core.time / stages, 0, core.energy / stages, core.on_sms / stages, {}};
   core.kernels = model.setting().engine.two_micro_batches ? 2 : 1;
   PassParts parts(model, mechanisms, StepKind::prompt, false);
   parts.layers(piece.tokens / stages, core);

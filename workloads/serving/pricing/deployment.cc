@@ -169,7 +169,7 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
 std::shared_ptr<const KernelModel> engine_kernels(const EngineConfig& engine, const GpuSpec& gpu,
                                                   std::shared_ptr<const KernelCalibration> calibration) {
   const bool compiled = engine.kernels == KernelLibrary::torch_compile;
-  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::power_limited,
+  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::benchmark,
                                              compiled ? "cudnn" : "current");
 }
 
