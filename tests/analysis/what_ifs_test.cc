@@ -47,6 +47,8 @@ double figure(const std::string& text, const Sets& sets, const std::string& name
 
 double step(const Sets& sets, const std::string& name = "training.step_time_s") { return figure(kStep, sets, name); }
 
+bool says(const Report& report, const std::string& part) { return text(report, {}).find(part) != std::string::npos; }
+
 }  // namespace
 
 TEST_CASE("a lone prompt passes all stages of a pipeline before its first token", "[what-if]") {
@@ -109,6 +111,27 @@ TEST_CASE("supposed matrix units of twice the rate are used", "[what-if]") {
   CHECK(step({peak + "500 TFLOPS"}) > 1.3 * today);
   // Fewer SMs with the same sum are not stronger ones.
   CHECK(step({peak + "989.4 TFLOPS", "cluster.gpu_override.sms=100"}) > 1.05 * today);
+}
+
+TEST_CASE("a board's limit is a mechanism on every die, and switched off costs nothing", "[what-if]") {
+  const std::string off = "training.mechanisms.board_limit=false";
+  for (const char* node : {"hgx-a100", "hgx-b200", "hgx-h100"}) {
+    INFO(node);
+    const Sets capped = {std::string("cluster.node=") + node, "cluster.gpu_override.tdp=220 W"};
+    const Sets sold = {capped.front()};
+    const double free = step({sold.front(), off});
+    CHECK(step(capped) > 1.05 * step(sold));
+    CHECK(step({capped.front(), capped.back(), off}) == Approx(free).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("a board's limit that no card keeps is said to be one", "[what-if]") {
+  const std::string kept = "cluster.gpu_override.tdp=300 W", unkept = "cluster.gpu_override.tdp=100 W";
+  for (const std::string& work : {kStep, kLone}) {
+    CHECK(says(run_with(work, {unkept}), "keeps to 100 W"));
+    CHECK_FALSE(says(run_with(work, {kept}), "keeps to"));
+  }
+  CHECK(step({unkept}) == Approx(step({"cluster.gpu_override.tdp=150 W"})));
 }
 
 TEST_CASE("frozen weights have no gradients to count", "[what-if]") {

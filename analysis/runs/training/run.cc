@@ -10,6 +10,7 @@
 #include <span>
 
 #include "analysis/render/text/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/training/local_updates.h"
 #include "analysis/runs/training/steps_ahead.h"
@@ -408,7 +409,8 @@ std::string_view RunFacts::shared_by() const {
 const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }
 
 KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config) {
-  const GpuSpec& gpu = scenario.cluster.node.gpu;
+  GpuSpec gpu = scenario.cluster.node.gpu;
+  if (!config.mechanisms.board_limit) gpu.tdp = Watts(0);  // no limit, wherever the model asks for it
   const double vendor_clock = config.overheads.vendor_clock;
   const std::string& libraries = config.software.libraries;
   if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, scenario.kernels, vendor_clock, libraries);
@@ -457,6 +459,7 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     report.notes.push_back(
         "grouped_experts: false spares the scratch of grouped kernels; experts' products take the time of grouped "
         "ones");
+  if (std::string note = unkept_limit_note(scenario); !note.empty()) report.notes.push_back(std::move(note));
   announce(options, "the step");
   const bool projects = options.project && !scenario.phases.empty();
   std::unique_ptr<StepsAhead> ahead;
