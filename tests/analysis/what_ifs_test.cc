@@ -134,6 +134,18 @@ TEST_CASE("a board's limit that no card keeps is said to be one", "[what-if]") {
   CHECK(step({unkept}) == Approx(step({"cluster.gpu_override.tdp=150 W"})));
 }
 
+TEST_CASE("hours of a run that states how it is interrupted are as sure as its step", "[what-if]") {
+  const std::string run =
+      "run { phase { name: \"all\" tokens: \"10B\" } }\nprice { gpu: \"2 USD/h\" source: \"assumed\" }\n";
+  const auto of = [&](const std::string& name) {
+    return figure(kStep + run, {"resilience.checkpoint_interval=1 h"}, name);
+  };
+  for (const char* quantile : {"p5", "p50", "p95"}) {
+    CHECK(of(std::string("projection.gpu_hours_range.") + quantile) / of("projection.gpu_hours") ==
+          Approx(of(std::string("training.step_time_range_s.") + quantile) / of("training.step_time_s")));
+  }
+}
+
 TEST_CASE("frozen weights have no gradients to count", "[what-if]") {
   const std::string mfu = "training.mfu_bf16_causal", adapters = "training.adapter_rank=16";
   const double all = step({}, mfu) * step({}), frozen = step({adapters}, mfu) * step({adapters});

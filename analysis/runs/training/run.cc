@@ -287,15 +287,18 @@ std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, const Time
   return out;
 }
 
-// How far off the hours of the whole run may be.
-void spread_hours(Projection& projection, const Scenario& scenario, double log_error, const RunOptions& options) {
+// How far off the hours of the whole run may be: as the step is, and by what published runs lost.
+void spread_hours(Projection& projection, const Scenario& scenario, const StepRange& range, Seconds step,
+                  const RunOptions& options) {
   projection.lost_as_published = options.losses && !scenario.resilience.stated && projection.life;
-  projection.spread = log_normal_range(1, log_error);
+  const auto over_predicted = [&](double quantile) { return quantile / step.value(); };
+  projection.spread = {over_predicted(range.step_s.p5), over_predicted(range.step_s.p50),
+                       over_predicted(range.step_s.p95)};
   if (!projection.lost_as_published) return;
   constexpr int kQuantiles = 100;
-  const double trained = projection.life->closed.effective();
-  projection.spread = options.losses->over_predicted(trained, log_error);
-  projection.quantiles = options.losses->quantiles(trained, log_error, kQuantiles);
+  const double trained = projection.life->closed.effective() * projection.spread->p50;
+  projection.spread = options.losses->over_predicted(trained, range.log_error);
+  projection.quantiles = options.losses->quantiles(trained, range.log_error, kQuantiles);
 }
 
 ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
@@ -504,7 +507,7 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
       origins.ran_in_bytes = offered.value();
     origins.open = open_factors(scenario, {report.step_time, origins.memory->total()}, options);
     report.range = step_range(origins, *options.errors);
-    if (report.projection) spread_hours(*report.projection, scenario, report.range->log_error, options);
+    if (report.projection) spread_hours(*report.projection, scenario, *report.range, report.step_time, options);
   }
   compare_with_published(report);
   return report;
