@@ -10,4 +10,8 @@ namespace flopcast {
 /// that work.
 std::string unmeasured_note(const Scenario& scenario);
 
+/// Says that a board's limit is lower than its GPU draws at its lowest clock, so that times stop growing and power
+/// stays above it; empty where all limits can be kept.
+std::string unkept_limit_note(const Scenario& scenario);
+
 }  // namespace flopcast

@@ -317,6 +317,16 @@ std::optional<Watts> KernelModel::idle() const {
   return idle_power(*calibration_->power, gpu_);
 }
 
+std::optional<Watts> KernelModel::least_power() const {
+  if (!calibration_->power) return std::nullopt;
+  constexpr std::int64_t kLarge = 8192;
+  GpuSpec unlimited = gpu_;
+  unlimited.tdp = Watts(0);
+  const KernelTime product = KernelModel(unlimited, calibration_).gemm({GemmKind::dense, kLarge, kLarge, kLarge});
+  return flopcast::least_power(*calibration_->power, idle_power(*calibration_->power, gpu_),
+                               {product.time, product.on_sms / product.time, product.energy});
+}
+
 KernelTime KernelModel::at_clock(const KernelTime& kernel, double clock) const {
   KernelTime result = kernel;
   if (clock == 1 || !calibration_->power) return result;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "analysis/render/text/format.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/node_count.h"
 #include "scenarios/resolve/fingerprint.h"
@@ -160,6 +161,14 @@ ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, con
         "the traces were written of another cluster: computing takes what it took there, only what is sent is of this "
         "one "
         "(write them anew for this cluster; --times roofline prices nodes that state FLOP and bytes)");
+  Seconds host_wait;
+  for (const RankTrace& trace : job.traces)
+    if (of_another(trace)) host_wait = std::max(host_wait, trace.host_wait);
+  if (prices.pricing != NodePricing::roofline && host_wait > Seconds(0))
+    report.notes.push_back(fmt::format(
+        "compute nodes hold up to {} a rank in which the GPU waited for its host: it stays here, though communication "
+        "that takes longer would run in that time (flopcast run of the scenario prices it)",
+        format_time(host_wait)));
   report.notes.insert(report.notes.end(), result.graph.notes.begin(), result.graph.notes.end());
   constexpr std::size_t kLinks = 5;
   if (report.time > Seconds(0))

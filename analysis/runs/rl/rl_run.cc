@@ -207,7 +207,8 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
                     report.error ? fmt::format(", which took {:.2f} times as long as predicted in the middle",
                                                std::exp(report.error->log_mean))
                                  : ""));
-  if (std::string note = unmeasured_note(report.scenario); !note.empty()) notes.push_back(std::move(note));
+  for (std::string note : {unmeasured_note(report.scenario), unkept_limit_note(report.scenario)})
+    if (!note.empty()) notes.push_back(std::move(note));
   if (report.run) notes.push_back("power: " + options.power.source);
 }
 

@@ -75,7 +75,7 @@ StepPrices::StepPrices(const TrainingConfig& config, KernelMemo& kernels, const 
   LayerShape shape;
   shape.tokens = tokens_;
   shape.sequence_length = config.batch.sequence_length;
-  if (config.mechanisms.board_limit) settled_ = settled_clock(config, kernels, shape);
+  settled_ = settled_clock(config, kernels, shape);
   clock_ = settled_ ? settled_->clock : 1;
   dense_ = price_layer(false, 1);
   if (config.software.stops_early && config.recompute.full_layer) {
