@@ -10,6 +10,7 @@
 namespace flopcast {
 namespace {
 
+using Catch::Matchers::ContainsSubstring;
 using Sets = std::vector<std::string>;
 
 const std::string kStep = R"(title: "Eight layers on one GPU"
@@ -47,7 +48,10 @@ double figure(const std::string& text, const Sets& sets, const std::string& name
 
 double step(const Sets& sets, const std::string& name = "training.step_time_s") { return figure(kStep, sets, name); }
 
-bool says(const Report& report, const std::string& part) { return text(report, {}).find(part) != std::string::npos; }
+bool says(const Report& report, const std::string& part) {
+  constexpr int kOneLine = 10'000;
+  return report.text(false, kOneLine).find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -144,6 +148,16 @@ TEST_CASE("hours of a run that states how it is interrupted are as sure as its s
     CHECK(of(std::string("projection.gpu_hours_range.") + quantile) / of("projection.gpu_hours") ==
           Approx(of(std::string("training.step_time_range_s.") + quantile) / of("training.step_time_s")));
   }
+}
+
+TEST_CASE("what is stated and changes nothing is said to", "[what-if]") {
+  CHECK(says(run_with(kStep, {"training.plan.dispatcher=all_to_all", "training.grouped_experts=false"}),
+             "llama-3.1-8b has no experts: training.plan.dispatcher, training.grouped_experts changes nothing"));
+  CHECK(says(run_with(kStep, {"training.open=dispatcher"}), "training.open: of dispatcher there is nothing else"));
+  CHECK(says(run_with(kStep, {"cluster.gpu_override.l2_capacity=10 MB"}), "changes no time by l2_capacity"));
+  CHECK_FALSE(says(run_with(kStep, {"training.open=recompute"}), "training.open: of"));
+  CHECK_THROWS_WITH(run_with(kStep, {"training.open[0]=recompute", "training.open[1]=recompute"}),
+                    ContainsSubstring("\"recompute\" once more"));
 }
 
 TEST_CASE("frozen weights have no gradients to count", "[what-if]") {
