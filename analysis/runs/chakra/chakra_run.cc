@@ -134,11 +134,7 @@ ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, con
   result.spans = std::make_unique<SpanSink>(result.graph.graph);
   FingerprintSink fingerprint;
   TimelineSink* const sinks[] = {result.spans.get(), &fingerprint};
-  ReplayOptions replaying;
-  replaying.sharing = options.sharing;
-  replaying.solver = options.solver;
-  replaying.progress = options.progress;
-  const ReplayResult found = replay(result.graph.graph, topology.network(), sinks, replaying);
+  const ReplayResult found = replay(result.graph.graph, topology.network(), sinks, replay_options(options));
 
   ChakraReport& report = result.report;
   report.cluster = cluster;
@@ -146,12 +142,7 @@ ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, con
   for (int rank = 0; rank < job.ranks; ++rank) report.nodes += job.trace(rank).nodes.size();
   report.time = found.makespan;
   report.uncontended = result.graph.uncontended;
-  report.run.operations = found.operations;
-  report.run.transfers = found.transfers;
-  report.run.contended_flows = found.contended_flows;
-  report.run.fingerprint = fingerprint.value();
-  report.run.sharing = options.sharing;
-  report.run.solver = options.solver;
+  report.run = run_facts(found, fingerprint, options);
   report.notes = job.notes;
   const auto of_another = [&](const RankTrace& trace) {
     return !trace.cluster.empty() && trace.cluster != own.cluster;

@@ -358,7 +358,7 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
     if (row.to_be_had() && !row.design && row.work.fault.empty()) real.push_back(&row);
   }
   const auto against = [&](const AnswerRow& row) {
-    if (!own.work.fault.empty()) return std::string();
+    if (!own.work.fault.empty() || &row == &own) return std::string();
     return fmt::format(", {:.2f} times what {} takes", row.work.gpu_hours.value / own.work.gpu_hours.value, own.chip);
   };
   const auto says = [&](const AnswerRow& row, const std::string& name) {

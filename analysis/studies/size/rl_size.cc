@@ -9,6 +9,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
 #include "analysis/face/run.h"
+#include "analysis/runs/training/show/report_words.h"
 #include "analysis/studies/plan/rl_plan.h"
 #include "analysis/studies/size/cluster_sizing.h"
 #include "flopcast/scenario.h"
@@ -69,7 +70,7 @@ class LoopSizing final : public ClusterSizing {
     options.workers = options_.workers;
     options.brief = true;
     options.keep = {"batch"};
-    const std::string where = fmt::format("{} nodes of {}", nodes, node);
+    const std::string where = fmt::format("{} of {}", report_words::plural(nodes, "node"), node);
     if (options_.progress) {
       options.progress = [this, where](const std::string&, std::size_t done, std::size_t all) {
         return options_.progress(where, done, all);
