@@ -113,7 +113,8 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   }
   if (written == 2) list.quantize("cast activation", ffn.between * ffn.width);
   if (work.precision.activations == Precision::fp8) list.quantize("cast kept activation input", ffn.rows * ffn.in);
-  if (work.last == LastProduct::left_out && ffn.part == LayerPart::dense_ffn) return;
+  // Rows that are weighted behind the experts (index_add_) are kept for the weights' gradients.
+  if (work.last == LastProduct::left_out && !(ffn.experts > 0 && work.habits.indexed_once)) return;
   const int second = gemm(list, ffn, "down", h, ffn.width);
   if (ffn.experts == 0) tensor_scatter(list, second);
 }
@@ -291,9 +292,10 @@ void block_forward(KernelWriter& list, FfnPart part) {
   const bool rows = work.moe && part != FfnPart::shared;
   if (rows) rows_to_experts(list);
   networks(list, part, forward);
+  // What is left out has nothing behind it.
+  if (part == FfnPart::shared || (work.last == LastProduct::left_out && !work.habits.indexed_once)) return;
   if (rows) sum_rows(list, "sum rows of a token", true);
-  if (part == FfnPart::shared) return;
-  if (work.last == LastProduct::left_out && !rows) return;  // nor what comes behind it
+  if (work.last == LastProduct::left_out) return;
   if (!(work.moe && work.experts.exchanged)) tensor_all_reduce(list);
   for (int i = 0; i < work.model.norms_behind_ffn(); ++i)
     list.norm("norm behind the FFN", work.own_tokens * work.model.hidden, false);
