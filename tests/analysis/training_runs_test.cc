@@ -343,6 +343,22 @@ TEST_CASE("a host that falls behind at the embedding and the head is waited for,
   CHECK(slow_step - without_step > 0.9 * (slow_wait - without_wait));
 }
 
+TEST_CASE("experts whose products apply the activation spare the kernels between them, in MXFP8 alone") {
+  const auto step = [](bool fused, std::vector<std::string> sets) {
+    sets.push_back("cluster.node=gb200-nvl72");
+    sets.push_back("cluster.fabric=nvl72");
+    Scenario s = testing::resolved("mixtral_8x7b_64_h100", sets);
+    s.training->software.fuses_expert_activation = fused;
+    RunOptions options;
+    options.allow_oom = true;
+    return step_time(s, *s.training, options).value();
+  };
+  const std::vector<std::string> mx{"training.precision.linear=fp8", "training.precision.scaling=mx"};
+  CHECK(step(true, mx) < 0.995 * step(false, mx));
+  CHECK(step(true, mx) > 0.8 * step(false, mx));
+  CHECK(step(true, {}) == step(false, {}));
+}
+
 TEST_CASE("layers that PyTorch compiles, its loss and its norms take the kernels that it runs") {
   Scenario s = testing::resolved("h100_llama_3_1_8b_bf16_8");
   const auto step = [&](auto change) {

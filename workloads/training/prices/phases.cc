@@ -26,6 +26,7 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.complex_positions = config.software.complex_positions;
   habits.indexed_rows = config.software.indexed_rows;
   habits.indexed_once = config.software.indexed_once;
+  habits.fuses_expert_activation = config.software.fuses_expert_activation;
   habits.expert_cast_bytes = config.software.expert_cast_bytes;
   habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
   habits.attention_dropout = config.dropout;
