@@ -73,6 +73,7 @@ class TrainingResolver {
     if (!open_ && sound("training.expert_load") && sound("training.plan") && model_known_)
       check_expert_load(config.expert_load, config.plan, model_, places_, faults_);
     check_stated_load(t.expert_load(), places_, faults_);
+    note_unused_spread(t.expert_load());
     if (cluster_known_ && config.communication_sms >= out_.cluster.node.gpu.sms) {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
@@ -133,6 +134,14 @@ class TrainingResolver {
   }
 
  private:
+  /// Another kind switches a spread off, as one does to compare: said, for a profile may have meant the other.
+  void note_unused_spread(const proto::ExpertLoad& load) {
+    if (load.has_kind() && load.kind() != "skewed" && load.coefficient_of_variation() > 0)
+      out_.notes.push_back(fmt::format(
+          "training.expert_load.coefficient_of_variation, {:g}, changes nothing beside kind: \"{}\"; skewed takes it",
+          load.coefficient_of_variation(), load.kind()));
+  }
+
   /// FP8 is trained with scales: one for each tensor, where nothing is said. None at all is a what-if.
   void settle_scaling(const proto::Precision& stated, PrecisionPlan& precision) {
     if (precision.linear != Precision::fp8) return;
