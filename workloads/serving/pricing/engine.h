@@ -201,6 +201,7 @@ struct EngineConfig {
   bool needs_whole_blocks = false;    ///< of weights in FP8, on every GPU (of its profile)
   bool cold = false;                  ///< kernels of prompts are still to be compiled (EngineHost::cold_prompts)
   bool weights_as_published = false;  ///< nobody stated a format: that of the model's files
+  std::string came_later;             ///< fields that a later version than this brought, by name (of its profile)
   ModelConfig model;
   ServingPlan plan;
   ServingPrecision precision;
@@ -242,6 +243,7 @@ struct EngineConfig {
     field.aside(&EngineConfig::needs_whole_blocks, "engine");
     field.aside(&EngineConfig::cold, "engine");
     field.aside(&EngineConfig::weights_as_published, "precision");
+    field.aside(&EngineConfig::came_later, "engine");
     field("model", &EngineConfig::model, {.resolved = true});
     field("", &EngineConfig::plan);
     field("", &EngineConfig::precision);
