@@ -50,7 +50,9 @@ class PassParts {
   void drafts(const DecodeWork& work, double requests) {
     const EngineConfig& engine = model_.setting().engine;
     const int depth = engine.speculation.depth_at(requests);
+    depth_ = depth;
     if (depth == 0 || engine.speculation.kind == DraftKind::lookup) return;
+    drafts_ += {draft_host(engine, depth), 0};
     if (engine.speculation.kind == DraftKind::model) return draft_model(work, depth);
     const ModelConfig& model = engine.model;
     const bool moe = model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || model.is_moe_layer(0));
@@ -92,7 +94,7 @@ class PassParts {
     }
     const Seconds work =
         us(c.iteration_us.value + c.sequence_us.value * sequences + c.prompt_token_us.value * prompt_tokens);
-    const bool hidden = model_.setting().engine.overlap_scheduling;
+    const bool hidden = host_is_hidden(model_.setting().engine, depth_);
     engine_ += {hidden ? std::max(Seconds(0), work - sum().time) : work, 0};
   }
 
@@ -134,6 +136,7 @@ class PassParts {
   const IterationMechanisms& m_;
   StepKind kind_;
   bool graph_;
+  int depth_ = 0;
   PassTime core_, projections_, dense_, experts_, all_reduces_, exchange_, edges_, drafts_, transfers_, gaps_,
       launches_, engine_;
 };

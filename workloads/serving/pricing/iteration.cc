@@ -299,11 +299,11 @@ double IterationPricer::launched_one_by_one(const Pass& pass, StepKind kind) con
 
 /// An iteration whose pass takes `pass_us`: what the host has to do for it is hidden behind the pass before,
 /// or comes on top.
-double IterationPricer::with_host_us(double pass_us, double sequences, double prompt_tokens) const {
+double IterationPricer::with_host_us(double pass_us, double sequences, double prompt_tokens, int drafts) const {
   const double host = constant(forward_->setting(), &EngineConstants::iteration_us) +
                       constant(forward_->setting(), &EngineConstants::sequence_us) * sequences +
                       constant(forward_->setting(), &EngineConstants::prompt_token_us) * prompt_tokens;
-  return forward_->setting().engine.overlap_scheduling ? std::max(pass_us, host) : pass_us + host;
+  return host_is_hidden(forward_->setting().engine, drafts) ? std::max(pass_us, host) : pass_us + host;
 }
 
 double IterationPricer::graph_batch(double batch) const {
@@ -323,7 +323,8 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool 
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
   const double graph = graph_batch(b);
   const double tokens = std::max(b, graph) * (1 + depth(forward_->setting().engine, drafts));
-  const double beside = edges_us(tokens) + drafts_us(b, kv, drafts) + us(forward_->stage_transfers(tokens));
+  const double beside = edges_us(tokens) + drafts_us(b, kv, drafts) + us(forward_->stage_transfers(tokens)) +
+                        us(draft_host(engine, depth(engine, drafts)));
   const auto pass_as = [&](Split split) {
     const double attention = decode_attention_us(b, kv, split, 1 + depth(forward_->setting().engine, drafts));
     Pass pass = layers_pass(tokens, tokens, StepKind::decode, attention, 1, split);
@@ -352,16 +353,17 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
   // Steps between captured sizes: nothing to be interpolated.
   if (!graph_sizes_.empty()) {
     for (const std::int64_t length : lengths)
-      times.push_back(ticks_of_us(
-          with_host_us(decode_us(batch, std::max<std::int64_t>(1, length), drafts), static_cast<double>(batch), 0)));
+      times.push_back(ticks_of_us(with_host_us(decode_us(batch, std::max<std::int64_t>(1, length), drafts),
+                                               static_cast<double>(batch), 0, deep)));
     return DecodeCurve(batch, lengths, times);
   }
   const auto [node, part] = CountGrid::below(static_cast<double>(batch));
   for (std::size_t i = 0; i < lengths.size(); ++i) {
+  const int deep = depth(forward_->setting().engine, drafts);
     const double low = static_cast<double>(nodes(node)[i]);
     const double high = part > 0 ? static_cast<double>(nodes(node + 1)[i]) : low;
     const double pass_us = (low + (high - low) * part) / kTicksPerMicrosecond;
-    times.push_back(ticks_of_us(with_host_us(pass_us, static_cast<double>(batch), 0)));
+    times.push_back(ticks_of_us(with_host_us(pass_us, static_cast<double>(batch), 0, deep)));
   }
   return DecodeCurve(batch, lengths, times);
 }
@@ -397,7 +399,9 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   const double mean = mean_tokens > 0 ? mean_tokens / parts : tokens;
   const double sequences = b + static_cast<double>(prompts.finishing);
   double beside = edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
-  if (batch > 0) beside += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b), drafts);
+  const int deep = batch > 0 ? depth(engine, drafts) : 0;
+  if (batch > 0)
+    beside += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b), drafts) + us(draft_host(engine, deep));
   const auto pass_as = [&](Split split) {
     const double attention = prompt_attention_us(prompts, split) / parts + decoding;
     Pass pass = layers_pass(tokens, mean, StepKind::prompt, attention, cores, split);
@@ -408,7 +412,7 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   double whole = pass_as(one);
   if (may_split()) whole = std::min(whole, pass_as(two));
   if (drafter_ && prompts.tokens > 0) whole += drafter_->prompts_alone_us(prompts);
-  return ticks_of_us(with_host_us(whole, sequences, static_cast<double>(prompts.tokens)));
+  return ticks_of_us(with_host_us(whole, sequences, static_cast<double>(prompts.tokens), deep));
 }
 
 Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {

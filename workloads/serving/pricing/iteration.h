@@ -114,7 +114,7 @@ class IterationPricer {
   double prompt_attention_us(const PromptLoad& prompts, Split split);
   double launched_one_by_one(const Pass& pass, StepKind kind) const;
   Ticks launch_of(double tokens, StepKind kind, double attention_kernels);
-  double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
+  double with_host_us(double pass_us, double sequences, double prompt_tokens, int drafts) const;
   double edges_us(double sequences);
   double drafts_us(double batch, double kv_per_request, bool drafts);
   double prompts_alone_us(const PromptLoad& prompts);
