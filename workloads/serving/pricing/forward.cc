@@ -22,7 +22,14 @@ std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llro
 KernelHabits habits_of(const EngineConfig& engine, StepKind kind, bool fp4_units) {
   KernelHabits habits;
   const bool open_source = engine.kernels == KernelLibrary::open_source || engine.kernels == KernelLibrary::vllm;
-  habits.vendor_gemms = !open_source;
+  // Engines' kernels for FP8 with one scale per tensor (vLLM's cutlass_scaled_mm, sgl-kernel's fp8_scaled_mm) take a
+  // vector of scales for rows and one for columns. PyTorch's product with such vectors stands for them where it was
+  // measured (engine_kernels), without the casts, which are kernels of their own here: 423 and 704 TFLOP/s for 128 and
+  // 256 rows of Llama 8B's FFN on an H100; vLLM's make 693 and 956 of 6144 x 4096 without the cast, 534 and 761 with it
+  // (vllm-project/vllm pull request 17126, 2025-05). The table apart (Frontier, H800: vLLM that casts weights as it
+  // loads) has casts in it and 0.54 of the peak; SGLang's on Blackwell were measured. Chosen with published times of
+  // Llama 70B in view.
+  habits.vendor_gemms = !open_source || engine.kernels == KernelLibrary::vllm || !fp4_units;
   habits.expert_gemms = kind == StepKind::decode ? ExpertGemms::masked : ExpertGemms::contiguous;
   if (!sends_to_experts(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
   const ExpertKernels experts = expert_kernels_of(engine);
