@@ -215,7 +215,15 @@ PassTime ForwardModel::price(const LayerKernels& list, int sms) const {
   return sum;
 }
 
-PassTime ForwardModel::all_reduces(const LayerKernels& list) const {
+/// ncclLaunchPrepare (NCCL 2.19 to 2.28, src/enqueue.cc): a captured plan with work for the network's proxy gets a host
+/// function in front of its kernel. Outside graphs the proxy is told when the kernel is launched.
+Seconds ForwardModel::network_call(int gpus, StepKind kind) const {
+  const bool graph = kind == StepKind::decode && setting_.engine.cuda_graphs;
+  if (!graph || nodes_for(gpus, setting_.cluster.node) < 2) return Seconds(0);
+  return Seconds(setting_.constants->network_call_us.value * 1e-6);
+}
+
+PassTime ForwardModel::all_reduces(const LayerKernels& list, StepKind kind) const {
   const int tensor = setting_.engine.plan.tensor;
   const bool one_shot = setting_.engine.kernels == KernelLibrary::tensorrt_llm && tensor <= setting_.cluster.node.gpus;
   const auto all_reduce = [&](Bytes bytes) {
@@ -228,7 +236,7 @@ PassTime ForwardModel::all_reduces(const LayerKernels& list) const {
     // Where experts are cut, training gathers and scatters their rows; here all GPUs have them, and the layer's
     // all-reduce sums up.
     if (exchange.kind != LayerExchange::Kind::tensor_all_reduce) continue;
-    sum += {all_reduce(exchange.bytes), 1, {}};
+    sum += {all_reduce(exchange.bytes) + network_call(tensor, kind), 1, {}};
   }
   return sum;
 }
@@ -247,11 +255,11 @@ LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overl
   out.projections = price(attention, sms);
   out.shared_experts = price(shared, sms);
   out.ffn = price(ffn, sms);
-  out.all_reduces = all_reduces(attention);
-  out.all_reduces += all_reduces(ffn);
+  out.all_reduces = all_reduces(attention, kind);
+  out.all_reduces += all_reduces(ffn, kind);
   if (!moe) return out;
   if (sends_to_experts(setting_.engine)) add_exchange(out, tokens, kind, overlapped);
-  if (transport_of(setting_.engine) == ExpertTransport::all_gather) add_gathering(out, tokens);
+  if (transport_of(setting_.engine) == ExpertTransport::all_gather) add_gathering(out, tokens, kind);
   return out;
 }
 
@@ -319,13 +327,16 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
 
 /// Each of the attention groups' GPUs of the same index gets the tokens of all groups in BF16, and the sums of their
 /// results go back (vLLM AgRsAll2AllManager, SGLang's attention-DP, TensorRT-LLM's AllGather and ReduceScatter).
-void ForwardModel::add_gathering(LayerTime& layer, double t) const {
+void ForwardModel::add_gathering(LayerTime& layer, double t, StepKind kind) const {
   const ServingPlan& plan = setting_.engine.plan;
   const int nodes = nodes_for(plan.tensor * plan.attention_data, setting_.cluster.node);
   const NcclGroup group =
       even_group(nodes, std::max(1, plan.attention_data / nodes), setting_.cluster.fabric.cross_leaf_latency);
   const Bytes all(t * plan.attention_data * setting_.engine.model.hidden * 2);
-  const auto time = [&](NcclOp op) { return choose_nccl(op, group, all, setting_.cluster, *setting_.links).total(); };
+  const Seconds call = network_call(plan.tensor * plan.attention_data, kind);
+  const auto time = [&](NcclOp op) {
+    return choose_nccl(op, group, all, setting_.cluster, *setting_.links).total() + call;
+  };
   layer.dispatch = {time(NcclOp::all_gather), 1};
   layer.combine = {time(NcclOp::reduce_scatter), 1};
 }
