@@ -69,6 +69,13 @@ AttentionShape core_shape(const LayerWork& work, const AttentionWidths& w, Atten
   shape.query_length = reach.queries;
   shape.kv_length = reach.keys;
   meet_keys(work, shape);
+  if (work.habits.origin != KernelOrigin::engine) return;
+  // Engines: norm and positions of the index's keys, positions of its queries, casts of both, its cache; the largest
+  // scores found (vllm-project/vllm v0.12, model_executor/models/deepseek_v2.py, Indexer, and sgl-project/sglang
+  // v0.5.6, layers/attention/nsa).
+  list.memory("index norms, positions and casts", MemoryKernel::elementwise,
+              share * work.tokens * (index.heads + 1) * index.dim * 2 * 2, 6);
+  list.memory("choice of tokens", MemoryKernel::elementwise, share * batch * queries * seen * 4);
   shape.query_heads = static_cast<int>(w.heads);
   shape.kv_heads = static_cast<int>(w.kv_heads);
   shape.qk_dim = static_cast<int>(w.qk);
@@ -293,3 +300,9 @@ void add_attention_core(LayerKernels& out, const LayerWork& work) {
 }
 
 }  // namespace flopcast
+void add_choice_of_tokens(LayerKernels& out, const LayerWork& work) {
+  KernelWriter list(out, work, KernelPass::forward);
+  list.enter(LayerPart::attention_core);
+  add_states(list, work.reach.decode ? AttentionKind::decode : AttentionKind::forward);
+}
+

@@ -355,13 +355,21 @@ PassTime ForwardModel::attention(const DecodeAttention& shape) const {
   work.reach.queries = shape.queries;
   work.reach.keys = whole(shape.kv_tokens);
   if (decodes_as_block(work)) {
-    // layer() holds the block with one token in the cache.
+    // layer() holds the block with one token in the cache. Where tokens are chosen, kernels go over as many places as
+    // may be, those without a token too (deepseek-ai/FlashMLA README, 2025-09-29: indices of -1).
     LatentBlockShape block = latent_block(work);
+    LayerKernels choice;
+    if (const IndexerConfig& index = setting_.engine.model.attention.indexer; index.heads > 0) {
+      block.kv_length = whole(setting_.engine.model.mean_keys(std::max<double>(shape.kv_tokens, index.tokens)));
+      add_choice_of_tokens(choice, work);
+    }
     const KernelTime whole_block = setting_.kernels->latent_block(block);
     block.kv_length = 1;
     const KernelTime one = setting_.kernels->latent_block(block);
-    return {std::max(Seconds(0), whole_block.time - one.time) / setting_.gpu_speed, 0,
+    PassTime out = price(choice, 0);
+    out += {std::max(Seconds(0), whole_block.time - one.time) / setting_.gpu_speed, 0,
             std::max(Joules(0), whole_block.energy - one.energy)};
+    return out;
   }
   LayerKernels list;
   add_attention_core(list, work);
