@@ -282,10 +282,20 @@ double IterationPricer::drafts_us(double batch, double kv_per_request, bool draf
   return once * depth(forward_->setting().engine, drafts);
 }
 
+/// Of one layer's attention, beside its projections: as many whatever the batch.
+double IterationPricer::core_kernels(StepKind kind) {
+  double& known = core_kernels_[static_cast<std::size_t>(kind)];
+  if (known < 0)
+    known = kind == StepKind::prompt ? forward_->attention(PromptAttention{1, 16, 16}, false).kernels
+                                     : forward_->attention(DecodeAttention{1, 16, 1}).kernels;
+  return known;
+}
+
 /// A pass over prompts of a model that drafts, so that its cache has them.
 double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
   const auto tokens = static_cast<double>(prompts.tokens);
-  Pass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention_us(prompts, one), 1, one);
+  Pass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention_us(prompts, one),
+                          core_kernels(StepKind::prompt), one);
   pass.gpu_us += edges_us(std::max<double>(1, static_cast<double>(prompts.finishing)));
   pass.kernels += kEdgeKernels;
   return launched_one_by_one(pass, StepKind::prompt);
@@ -327,7 +337,7 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool 
                         us(draft_host(engine, depth(engine, drafts)));
   const auto pass_as = [&](Split split) {
     const double attention = decode_attention_us(b, kv, split, 1 + depth(forward_->setting().engine, drafts));
-    Pass pass = layers_pass(tokens, tokens, StepKind::decode, attention, 1, split);
+    Pass pass = layers_pass(tokens, tokens, StepKind::decode, attention, core_kernels(StepKind::decode), split);
     pass.gpu_us += beside;
     pass.kernels += kEdgeKernels;
     if (graph > 0) return pass.gpu_us + pass.kernels * constant(forward_->setting(), &EngineConstants::graph_gap_us);
@@ -349,6 +359,7 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
       times.push_back(ticks_of_us(decode_us(b, std::max<std::int64_t>(1, length), drafts)));
     return curve_nodes_[drafts].emplace(node, std::move(times)).first->second;
   };
+  const int deep = depth(forward_->setting().engine, drafts);
   std::vector<Ticks> times;
   // Steps between captured sizes: nothing to be interpolated.
   if (!graph_sizes_.empty()) {
@@ -359,7 +370,6 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
   }
   const auto [node, part] = CountGrid::below(static_cast<double>(batch));
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-  const int deep = depth(forward_->setting().engine, drafts);
     const double low = static_cast<double>(nodes(node)[i]);
     const double high = part > 0 ? static_cast<double>(nodes(node + 1)[i]) : low;
     const double pass_us = (low + (high - low) * part) / kTicksPerMicrosecond;
@@ -391,10 +401,10 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   const double parts = prompt_parts(engine, prompts.tokens);
   const double tokens =
       static_cast<double>(prompts.tokens) / parts + b * (1 + depth(forward_->setting().engine, drafts)) / stages;
-  double decoding = 0, cores = 1;
+  double decoding = 0, cores = core_kernels(StepKind::prompt);
   if (batch > 0) {
     decoding = decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), one, 1);
-    ++cores;
+    cores += core_kernels(StepKind::decode);
   }
   const double mean = mean_tokens > 0 ? mean_tokens / parts : tokens;
   const double sequences = b + static_cast<double>(prompts.finishing);
@@ -422,13 +432,14 @@ Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_
 
 Ticks IterationPricer::prompt_launch(const PromptLoad& prompts, std::int64_t batch) {
   if (!forward_) return 0;
-  return launch_of(static_cast<double>(prompts.tokens + batch), StepKind::prompt, batch > 0 ? 2 : 1);
+  const double cores = core_kernels(StepKind::prompt) + (batch > 0 ? core_kernels(StepKind::decode) : 0);
+  return launch_of(static_cast<double>(prompts.tokens + batch), StepKind::prompt, cores);
 }
 
 Ticks IterationPricer::decode_launch(std::int64_t batch) {
   if (!forward_) return 0;
   const double b = std::max(1.0, static_cast<double>(batch) / forward_->setting().engine.plan.pipeline);
-  return graph_batch(b) > 0 ? 0 : launch_of(b, StepKind::decode, 1);
+  return graph_batch(b) > 0 ? 0 : launch_of(b, StepKind::decode, core_kernels(StepKind::decode));
 }
 
 double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {

@@ -118,12 +118,14 @@ class IterationPricer {
   double edges_us(double sequences);
   double drafts_us(double batch, double kv_per_request, bool drafts);
   double prompts_alone_us(const PromptLoad& prompts);
+  double core_kernels(StepKind kind);
   double decode_us(std::int64_t batch_node, std::int64_t length_node, bool drafts);
   DecodeCurve make_curve(std::int64_t batch, bool drafts);
 
   std::unique_ptr<ForwardModel> forward_;     // none: fixed times
   std::unique_ptr<IterationPricer> drafter_;  // a model that drafts; none: no such
   std::vector<int> graph_sizes_;              // batches with a graph; empty: all
+  double core_kernels_[2] = {-1, -1};         // by kind; below 0: not counted yet
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
   std::unordered_map<std::uint64_t, Layers> layers_[2][2];      // by kind and split
   std::pair<std::size_t, const Layers*> last_layers_[2][2][2];  // neighbours asked for last
