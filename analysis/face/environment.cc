@@ -3,12 +3,26 @@
 #include "scenarios/read/calibrations/engine_calibration.h"
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
+#include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
 namespace {
 
 constexpr char kPowerFile[] = "analysis/data/power.csv";
 constexpr char kSpreadFile[] = "analysis/data/serving_spread.csv";
+
+/// Of a die that nobody measured, the error of the products that its answers are mostly made of: with the efficiencies
+/// of another die prompts are as far off as those are, and decoding on a new generation was no nearer.
+double error_of_die(const Scenario& scenario, const StepErrors& errors) {
+  const EngineConfig& engine = scenario.serving->answer_pool().engine;
+  const KnownDie die = known_die(*scenario.kernels, scenario.cluster.node.gpu);
+  if (die == KnownDie::measured) return 0;
+  const char* products = engine.model.moe.experts > 0                 ? "die_expert_gemm"
+                         : engine.precision.linear != Precision::bf16 ? "die_gemm_fp8"
+                                                                      : "die_gemm";
+  const double related = die == KnownDie::architecture ? errors.of("die_of_architecture").log_sd : 1;
+  return errors.of(products).log_sd * related;
+}
 
 }  // namespace
 
@@ -44,7 +58,7 @@ PowerModel EnvironmentData::power(const std::string& architecture) const {
 
 ServingSpread EnvironmentData::serving_spread(const Scenario& scenario) const {
   const std::string& table = spread_.get([&] { return read_text_file(required_file(libraries_, kSpreadFile)); });
-  return flopcast::serving_spread(table, kSpreadFile, scenario);
+  return flopcast::serving_spread(table, kSpreadFile, scenario, error_of_die(scenario, *step_errors()));
 }
 
 std::shared_ptr<const StepErrors> EnvironmentData::step_errors() const {

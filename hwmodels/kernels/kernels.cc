@@ -85,7 +85,9 @@ std::vector<KernelFamily> stand_ins(KernelFamily family) {
 
 /// FamilyFit::variant of what was measured with such libraries.
 std::string variant_of(std::string_view libraries) {
-  return libraries == "cudnn" ? "cuDNN" : fmt::format("libraries of {}", libraries);
+  if (libraries == "cudnn") return "cuDNN";
+  if (libraries == "row_scales") return "one scale per row";
+  return fmt::format("libraries of {}", libraries);
 }
 
 /// The fit of a family on a die: with the libraries that are asked for, where they were measured.

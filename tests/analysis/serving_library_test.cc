@@ -1,4 +1,7 @@
 // Do the deployments of the library keep what they promise?
+#include <algorithm>
+#include <cmath>
+
 #include "analysis/runs/serving/serving_run.h"
 #include "tests/analysis/environment.h"
 #include "tests/scenarios/fixture.h"
@@ -23,6 +26,39 @@ TEST_CASE("serving scenarios of the library complete every request, nine in ten 
     ++kept;
   }
   CHECK(kept >= 13);
+}
+
+TEST_CASE("every all-reduce over nodes waits for the host in a graph", "[analysis][serving]") {
+  const auto tpot = [](const std::string& tensor, const std::string& graphs) {
+    const std::vector<std::string> sets = {"cluster.nodes=2",
+                                           "serving.replicas.engine=sglang-0.5.9",
+                                           "serving.replicas.tensor=" + tensor,
+                                           "serving.replicas.cuda_graphs=" + graphs,
+                                           "serving.traffic.requests=4",
+                                           "serving.traffic.stream[0].users=1",
+                                           "serving.traffic.stream[0].output.mean=40"};
+    return run_serving(testing::resolved("llama_3_1_70b_inferencex_8_h200", sets), {}).all.tpot.quantile(0.5);
+  };
+  // 160 all-reduces, of which each would take some 30 us over two nodes: less than the host's calls before them.
+  const double within = tpot("8", "true"), over = tpot("16", "true");
+  CHECK(over > within + 160 * 100e-6);
+  CHECK(over < within + 160 * 180e-6);
+  // Without a graph nothing is called for; launches one by one take what they take on either.
+  CHECK(std::abs(tpot("16", "false") / tpot("8", "false") - 1) < 0.05);
+}
+
+TEST_CASE("what an engine of that version could not do yet is said", "[analysis][serving]") {
+  const auto notes = [](const std::string& version) {
+    const std::vector<std::string> sets = {"model=deepseek-r1",          "serving.replicas.engine=" + version,
+                                           "serving.replicas.expert=8",  "serving.replicas.redundant_experts=8",
+                                           "serving.traffic.requests=4", "serving.traffic.stream[0].users=1"};
+    const ServingReport report = run_serving(testing::resolved("llama_3_1_70b_inferencex_8_h200", sets), {});
+    return std::count_if(report.notes.begin(), report.notes.end(), [](const std::string& note) {
+      return note.find("redundant_experts is no feature") != std::string::npos;
+    });
+  };
+  CHECK(notes("sglang-0.4") == 1);
+  CHECK(notes("sglang-0.5.9") == 0);
 }
 
 TEST_CASE("experts whose every tile is multiplied take as long for few requests as for many", "[analysis][serving]") {

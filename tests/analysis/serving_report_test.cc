@@ -4,6 +4,7 @@
 #include <map>
 
 #include "analysis/render/text/format.h"
+#include "analysis/runs/serving/serving_spread.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"
@@ -84,6 +85,19 @@ double quantile(std::vector<double> values, double q) {
 std::string run_text(const std::string& scenario, const std::string& more = "") {
   const test::TemporaryFolder folder;
   return testing::one_line(flopcast("run " + folder.write("s.textproto", scenario) + more).out);
+}
+
+TEST_CASE("a die that nobody measured widens the range of a service", "[analysis][serving]") {
+  const TimeSpread known{0.8, 1.3, 100};
+  const TimeSpread same = widened(known, 0);
+  CHECK(same.low == known.low);
+  CHECK(same.high == known.high);
+  const TimeSpread wider = widened(known, 0.27);
+  CHECK(wider.low == Approx(std::exp(-std::hypot(std::log(0.8), 1.645 * 0.27))));
+  CHECK(wider.high == Approx(std::exp(std::hypot(std::log(1.3), 1.645 * 0.27))));
+  CHECK(wider.rows == 100);
+  // Servers that were all slower than predicted say nothing of the other side.
+  CHECK(widened({1.1, 1.3, 100}, 0.27).low == Approx(std::exp(-1.645 * 0.27)));
 }
 
 TEST_CASE("users in step are warned of, a benchmark's client and its warm-up are named", "[analysis][serving]") {

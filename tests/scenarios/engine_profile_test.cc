@@ -146,6 +146,45 @@ TEST_CASE("an engine nobody knows, and what a version did not have", "[scenarios
   CHECK(faults_of(replaced(kNamed, "engine: \"vllm-0.12\"", "engine: \"vllm-0.9\" overlap_scheduling: false")).empty());
 }
 
+TEST_CASE("stages of a pipeline end the overlap of engines that cannot have both", "[scenarios][serving]") {
+  const auto staged = [](const std::string& version, const std::string& more) {
+    return replaced(kNamed, "tensor: 4 weights: \"fp8\" engine: \"vllm-0.12\"",
+                    "tensor: 2 pipeline: 2 weights: \"fp8\" " + more + " engine: \"" + version + "\"");
+  };
+  const Scenario before = load_text(staged("vllm-0.14", ""));
+  CHECK_FALSE(engine(before).overlap_scheduling);
+  CHECK(std::ranges::count(before.defaults_used,
+                           "serving.replicas.overlap_scheduling = false (vllm-0.14 beside pipeline stages)") == 1);
+  CHECK_FALSE(engine(load_text(staged("sglang-0.5.9", ""))).overlap_scheduling);
+  CHECK(engine(load_text(staged("vllm-0.16", ""))).overlap_scheduling);
+  CHECK(engine(load_text(staged("trtllm-1.0", ""))).overlap_scheduling);
+  CHECK(engine(load_text(replaced(kNamed, "vllm-0.12", "vllm-0.14"))).overlap_scheduling);
+  CHECK_THAT(faults_of(staged("vllm-0.14", "overlap_scheduling: true")),
+             ContainsSubstring("overlap_scheduling: found true, expected false beside pipeline: 2: vLLM 0.14"));
+  CHECK(faults_of(staged("vllm-0.14", "overlap_scheduling: false")).empty());
+}
+
+TEST_CASE("what a round of drafts takes the host, and which it does not", "[scenarios][serving]") {
+  const auto host = [](const std::string& model, const std::string& version, const std::string& drafts) {
+    const std::string node = replaced(replaced(kNamed, "tensor: 4", "tensor: 8"), "llama-3.1-70b", model);
+    const std::string text = replaced(replaced(node, "vllm-0.12", version), "traffic {", drafts + " traffic {");
+    return draft_host(engine(load_text(text)), 3);
+  };
+  const std::string mtp = "speculation { depth: 3 acceptance: 0.7 }";
+  const Seconds latent = host("deepseek-r1", "sglang-0.5.9", mtp);
+  CHECK(latent > Seconds(1e-3));
+  CHECK(host("deepseek-r1", "trtllm-1.0", mtp) == Seconds(0));
+  CHECK(host("deepseek-r1", "sglang-0.5.9", "speculation { depth: 3 acceptance: 0.7 kind: \"lookup\" }") == Seconds(0));
+  CHECK_THAT(host("deepseek-v3.2", "sglang-0.5.9", mtp).value(),
+             Catch::Matchers::WithinRel(latent.value() + 61 * 100e-6, 1e-9));
+  const Scenario r1 =
+      load_text(replaced(replaced(replaced(kNamed, "tensor: 4", "tensor: 8"), "llama-3.1-70b", "deepseek-r1"),
+                         "vllm-0.12", "sglang-0.5.9"));
+  CHECK(host_is_hidden(engine(r1), 0));
+  CHECK_FALSE(host_is_hidden(engine(r1), 3));
+  CHECK(draft_host(engine(r1), 0) == Seconds(0));
+}
+
 TEST_CASE("engines capture graphs of their own sizes, and what they could not do is refused", "[scenarios][serving]") {
   const Scenario named = load_text(kNamed);
   CHECK(engine(named).graph_sizes == "1 2 4 8..248/8 256..512/16");

@@ -35,19 +35,29 @@ void add_states(KernelWriter& list, AttentionKind kind) {
       list.memory(role, MemoryKernel::elementwise, share * bytes / tensor, kernels);
     };
     const double state = batch * elements * states.state_bytes * 2 * passes;
+    // Engines launch more than the scan (sgl-project/sglang v0.5.8, layers/attention/hybrid_linear_attn_backend.py and
+    // fla/chunk.py, 2026-01; vLLM's qwen3_next.py likewise). Decoding: gates of the input, its parts put in order,
+    // convolution, update of the state, gated norm. Prompts: beside the eight below gates, order, two norms of keys and
+    // queries, sums of decays, and states fetched from their places and put back.
+    const bool served = work.habits.origin == KernelOrigin::engine;
+    const auto launched = [&](int kernels) {
+      return served ? std::max(1, static_cast<int>(std::lround(share * kernels))) : kernels * passes;
+    };
     if (reach.decode) {
-      add("state layers", state, passes);
+      add("state layers", state, launched(served ? 5 : 1));
     } else {
       // Kernels of a chunked scan (state-spaces/mamba, mamba_ssm/ops/triton/ssd_combined.py, 2024-05), in elements of
       // the input projection's width and of the output's. Forward: the convolution reads and writes its share, values,
       // products of keys and queries, gate and results are read and written by the scan and the norm behind it.
       // Backward all of that again, and gradients of each, with what they are made of.
       const double rows = work.tokens * (2.0 * states.in_width + 7.0 * states.out_width) * 2;
-      add("state layers", state + rows * (passes == 2 ? 2.65 : 1.0), 5 * passes);
+      add("state layers", state + rows * (passes == 2 ? 2.65 : 1.0), launched(5));
       // A state for each chunk is written, read and written where chunks are joined, and read; backward they are made
       // again and read once more, and so are their gradients.
       constexpr double kChunk = 128;  // chunk_size of Nemotron's config.json
-      add("states of chunks", work.tokens / kChunk * elements * states.state_bytes * (passes == 2 ? 9 : 4), 3 * passes);
+      add("states of chunks", work.tokens / kChunk * elements * states.state_bytes * (passes == 2 ? 9 : 4),
+          launched(3));
+      if (served) add("gates, norms and places of states", work.tokens * 2.0 * states.out_width * 2, launched(8));
     }
   }
   const IndexerConfig& index = model.attention.indexer;
@@ -59,6 +69,13 @@ void add_states(KernelWriter& list, AttentionKind kind) {
   const auto queries = static_cast<double>(reach.queries), keys = static_cast<double>(reach.keys);
   const double seen = reach.decode ? keys : std::max(1.0, keys - queries / 2);
   list.linear_in(Precision::bf16, "index scores", share * batch * queries * index.heads, seen, index.dim);
+  if (work.habits.origin != KernelOrigin::engine) return;
+  // Engines: norm and positions of the index's keys, positions of its queries, casts of both, its cache; the largest
+  // scores found (vllm-project/vllm v0.12, model_executor/models/deepseek_v2.py, Indexer, and sgl-project/sglang
+  // v0.5.6, layers/attention/nsa).
+  list.memory("index norms, positions and casts", MemoryKernel::elementwise,
+              share * work.tokens * (index.heads + 1) * index.dim * 2 * 2, 6);
+  list.memory("choice of tokens", MemoryKernel::elementwise, share * batch * queries * seen * 4);
 }
 
 AttentionShape core_shape(const LayerWork& work, const AttentionWidths& w, AttentionKind kind) {
@@ -285,6 +302,12 @@ bool decodes_as_block(const LayerWork& work) {
 
 LatentBlockShape latent_block(const LayerWork& work) {
   return latent_block(work, AttentionWidths(work), work.reach.keys);
+}
+
+void add_choice_of_tokens(LayerKernels& out, const LayerWork& work) {
+  KernelWriter list(out, work, KernelPass::forward);
+  list.enter(LayerPart::attention_core);
+  add_states(list, work.reach.decode ? AttentionKind::decode : AttentionKind::forward);
 }
 
 void add_attention_core(LayerKernels& out, const LayerWork& work) {

@@ -290,6 +290,8 @@ bool decodes_as_block(const LayerWork& work);
 /// That block, over all keys of `work.reach`.
 LatentBlockShape latent_block(const LayerWork& work);
 /// The core alone, forward.
+/// What chooses the tokens that are attended to, and layers with a state: of add_attention_core what is no core.
+void add_choice_of_tokens(LayerKernels& out, const LayerWork& work);
 void add_attention_core(LayerKernels& out, const LayerWork& work);
 
 /// What gate and FFN need of the norm's output, and the gate of MoE layers. Its weight gradient is computed with its

@@ -145,8 +145,7 @@ class Predictor {
     PriceSources sources;
     sources.cluster.node = libraries_.node(row.node);
     auto& model = models_[row.node];
-    if (!model)
-      model = std::make_shared<const KernelModel>(sources.cluster.node.gpu, kernels_);
+    if (!model) model = std::make_shared<const KernelModel>(sources.cluster.node.gpu, kernels_);
     sources.kernels = model;
     sources.links = links_;
     sources.constants = constants;
@@ -381,7 +380,7 @@ ServingFit fit_serving(const std::filesystem::path& measurements, std::shared_pt
   const EngineConstants stated = read_engine_calibration(required_file(libraries, kEngineCalibrationFile));
   using C = EngineConstants;
   for (Fitted C::*const one : {&C::cache_setup_us, &C::cache_efficiency, &C::expert_variation, &C::answers_alike,
-                               &C::prompts_alike, &C::one_shot_goodput})
+                               &C::prompts_alike, &C::one_shot_goodput, &C::network_call_us})
     fit.constants.*one = stated.*one;
   fit.constants.launch_us.source = {"at its start value: no row of the fit is bound by it", "2026-11-21", false};
   fit.summary += fit_table(fit.rows);

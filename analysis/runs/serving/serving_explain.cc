@@ -8,6 +8,7 @@
 #include "analysis/render/text/format.h"
 #include "scenarios/proto/serving_views.pb.h"
 #include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/gpu_pass.h"
 #include "workloads/serving/pricing/iteration.h"
 
 namespace flopcast {
@@ -35,7 +36,10 @@ class PassParts {
   void layers(double tokens, PassTime attention) {
     const bool two = model_.setting().engine.two_micro_batches;
     const int halves = two ? 2 : 1;
-    core_ += attention * (model_.dense_layers() + model_.moe_layers());
+    const int all = model_.dense_layers() + model_.moe_layers();
+    core_ += attention * all;
+    tokens_ = tokens;
+    pieces_ = all * (attention.kernels + halves) + 1;
     if (model_.dense_layers() > 0)
       add(model_.layer(tokens / halves, false, kind_, two), halves * model_.dense_layers(), dense_);
     if (model_.moe_layers() > 0)
@@ -56,7 +60,9 @@ class PassParts {
   void drafts(const DecodeWork& work, double requests) {
     const EngineConfig& engine = model_.setting().engine;
     const int depth = engine.speculation.depth_at(requests);
+    depth_ = depth;
     if (depth == 0 || engine.speculation.kind == DraftKind::lookup) return;
+    drafts_ += {draft_host(engine, depth), 0};
     if (engine.speculation.kind == DraftKind::model) return draft_model(work, depth);
     const ModelConfig& model = engine.model;
     const bool moe = model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || model.is_moe_layer(0));
@@ -91,16 +97,18 @@ class PassParts {
     const EngineConstants& c = *model_.setting().constants;
     const auto us = [](double value) { return Seconds(value * 1e-6); };
     const int kernels = sum().kernels;
-    const Seconds gaps = graph_ ? us(c.graph_gap_us.value * kernels) : model_.setting().kernels->kernel_gap() * kernels;
+    const bool pieces = !graph_ && runs_in_pieces(model_.setting(), kind_, tokens_);
+    const Seconds gap = graph_ || pieces ? us(c.graph_gap_us.value) : model_.setting().kernels->kernel_gap();
+    const Seconds gaps = gap * kernels;
     gaps_ += {gaps, 0};
     limit();
     if (!graph_) {
-      const Seconds launches = us(launch_us(model_.setting(), kernels, kind_)), so_far = sum().time;
+      const Seconds launches = us(launch_us(model_.setting(), pieces ? pieces_ : kernels, kind_)), so_far = sum().time;
       if (launches > so_far) launches_ += {launches - so_far, 0};
     }
     const Seconds work =
         us(c.iteration_us.value + c.sequence_us.value * sequences + c.prompt_token_us.value * prompt_tokens);
-    const bool hidden = model_.setting().engine.overlap_scheduling;
+    const bool hidden = host_is_hidden(model_.setting().engine, depth_);
     engine_ += {hidden ? std::max(Seconds(0), work - sum().time) : work, 0};
   }
 
@@ -149,6 +157,8 @@ class PassParts {
   const IterationMechanisms& m_;
   StepKind kind_;
   bool graph_;
+  int depth_ = 0, pieces_ = 0;
+  double tokens_ = 0;
   PassTime core_, projections_, dense_, experts_, all_reduces_, exchange_, edges_, drafts_, transfers_, gaps_, limit_,
       launches_, engine_;
 };
@@ -199,8 +209,8 @@ IterationParts prompt_parts(const ForwardModel& model, const PromptWork& piece, 
   const double stages = model.setting().engine.plan.pipeline;
   PassTime core = model.attention(PromptAttention{1, piece.tokens, piece.cached + piece.tokens},
                                   model.setting().engine.two_micro_batches);
-  core = {core.time / stages, 0, core.energy / stages, core.on_sms / stages, {}};
-  core.kernels = model.setting().engine.two_micro_batches ? 2 : 1;
+  core = {core.time / stages, core.kernels, core.energy / stages, core.on_sms / stages, {}};
+  core.kernels *= model.setting().engine.two_micro_batches ? 2 : 1;
   PassParts parts(model, mechanisms, StepKind::prompt, false);
   parts.layers(piece.tokens / stages, core);
   parts.edges(1, 1);

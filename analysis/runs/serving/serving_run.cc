@@ -382,6 +382,11 @@ void notes_of(ServingReport& report) {
              engine.precision.stored == WeightFormat::as_multiplied)
       report.notes.push_back(fmt::format("{}: weights in BF16; {} publishes them as {}", pool.name, engine.model.title,
                                          enum_names(engine.model.published_weights)[published]));
+    for (const auto& [field, on] : {std::pair("two_micro_batches", engine.two_micro_batches),
+                                    std::pair("redundant_experts", engine.redundant_experts > 0)})
+      if (on && engine.came_later.find(field) != std::string::npos)
+        report.notes.push_back(fmt::format("{}: {} is no feature of {} yet: replayed as a later version has it",
+                                           pool.name, field, engine.name));
     if (!engine.name.empty())
       report.notes.push_back(fmt::format("{}: engine {}, {}", pool.name, engine.name,
                                          engine.calibrated_on.empty() ? "not calibrated on a server of yours"

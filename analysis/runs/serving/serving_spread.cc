@@ -25,7 +25,18 @@ TimeSpread time_spread_of(std::vector<double> ratios) {
   return out;
 }
 
-ServingSpread serving_spread(const std::string& text, const std::string& file, const Scenario& scenario) {
+TimeSpread widened(TimeSpread spread, double log_sd) {
+  if (log_sd <= 0 || spread.rows == 0) return spread;
+  constexpr double kNineOfTen = 1.645;
+  const auto reach = [&](double factor) { return std::hypot(std::log(factor), kNineOfTen * log_sd); };
+  // A side on which no run lay takes the new error alone.
+  spread.low = std::exp(-reach(std::min(1.0, spread.low)));
+  spread.high = std::exp(reach(std::max(1.0, spread.high)));
+  return spread;
+}
+
+ServingSpread serving_spread(const std::string& text, const std::string& file, const Scenario& scenario,
+                             double log_sd) {
   const CsvTable table = parse_csv(text, file);
   const EngineConfig& engine = scenario.serving->answer_pool().engine;
   const bool experts = engine.model.moe.experts > 0;
@@ -39,6 +50,10 @@ ServingSpread serving_spread(const std::string& text, const std::string& file, c
   out.tpot = time_spread_of(std::move(tpot));
   out.ttft = time_spread_of(std::move(ttft));
   out.kind = experts ? "models with experts" : "dense models";
+  if (log_sd <= 0) return out;
+  out.tpot = widened(out.tpot, log_sd);
+  out.ttft = widened(out.ttft, log_sd);
+  out.kind += ", wider for a die that nobody measured";
   return out;
 }
 

@@ -21,7 +21,12 @@ struct ServingSpread {
 
 /// The table's rows of the kind that is nearest to the scenario: experts or dense, engine named or not.
 /// @param table text of the file. @throws InputError for a malformed one.
-ServingSpread serving_spread(const std::string& table, const std::string& file, const Scenario& scenario);
+/// @param log_sd of the times of kernels, where nobody measured the GPU's die
+ServingSpread serving_spread(const std::string& table, const std::string& file, const Scenario& scenario,
+                             double log_sd = 0);
+
+/// With an error of its own beside that of measured servers: both in the logarithm, as independent ones add up.
+TimeSpread widened(TimeSpread spread, double log_sd);
 
 /// The factors between which a further run lies nine times in ten, of `ratios` (measured over predicted): order
 /// statistics at 4 and 96 % of one more run. Fewer than 20 runs give their extremes.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <google/protobuf/text_format.h>
@@ -77,6 +78,15 @@ void lay_over_engine(proto::Replicas& replicas, const std::string& path, const E
     faults.push_back(places.fault(path + "." + name, value_text(replicas, *field),
                                   fmt::format("nothing: {} could not do it", profile.message.title())));
   }
+  std::istringstream later(profile.message.later());
+  for (std::string name; later >> name;)
+    if (name != "two_micro_batches" && name != "redundant_experts")
+      faults.push_back(profile.places.fault("later", quoted(name), "two_micro_batches or redundant_experts"));
+  const bool no_overlap = !profile.message.overlaps_stages() && replicas.pipeline() > 1;
+  if (no_overlap && replicas.has_overlap_scheduling() && replicas.overlap_scheduling())
+    faults.push_back(places.fault(
+        path + ".overlap_scheduling", "true",
+        fmt::format("false beside pipeline: {}: {} could not do both", replicas.pipeline(), profile.message.title())));
   if (load.benchmark != nullptr) start_as_benchmark(replicas, path, *load.benchmark, profile.message, used);
   std::vector<const pb::FieldDescriptor*> habits;
   profile.message.habits().GetReflection()->ListFields(profile.message.habits(), &habits);
@@ -86,6 +96,10 @@ void lay_over_engine(proto::Replicas& replicas, const std::string& path, const E
                                  replicas.engine()));
   proto::Replicas whole = profile.message.habits();
   whole.MergeFrom(replicas);
+  if (no_overlap && whole.overlap_scheduling()) {
+    whole.set_overlap_scheduling(false);
+    used.push_back(fmt::format("{}.overlap_scheduling = false ({} beside pipeline stages)", path, replicas.engine()));
+  }
   // What the engine is given decides, not the engine: a cache in FP8 comes with the checkpoint.
   const bool tensor_scales = whole.has_weights() && whole.weights() == "fp8" && whole.scaling() == "per_tensor";
   const bool fp4 = whole.has_weights() && whole.weights() == "fp4" && !load.latent;
@@ -103,6 +117,7 @@ void take_profile(EngineConfig& engine, const Libraries& libraries) {
   engine.calibrated_on = profile.calibrated();
   engine.refuses_long_prompts = profile.refuses_long_prompts();
   engine.needs_whole_blocks = profile.needs_whole_blocks();
+  engine.came_later = profile.later();
 }
 
 }  // namespace flopcast

@@ -168,9 +168,19 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
 
 std::shared_ptr<const KernelModel> engine_kernels(const EngineConfig& engine, const GpuSpec& gpu,
                                                   std::shared_ptr<const KernelCalibration> calibration) {
-  const bool compiled = engine.kernels == KernelLibrary::torch_compile;
-  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::benchmark,
-                                             compiled ? "cudnn" : "current");
+  const auto libraries = [&] {
+    switch (engine.kernels) {
+      case KernelLibrary::torch_compile:
+        return "cudnn";
+      case KernelLibrary::open_source:
+      case KernelLibrary::vllm:
+        return "row_scales";
+      case KernelLibrary::tensorrt_llm:
+        break;
+    }
+    return "current";
+  };
+  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::benchmark, libraries());
 }
 
 BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, std::span<const double> busiest,

@@ -178,7 +178,9 @@ struct SpeculationConfig {
 /// Host time that an engine's profile states, instead of EngineConstants'.
 struct EngineHost {
   std::optional<Seconds> iteration, sequence, prompt_token, launch, request, graph_gap, tokenise, cold_prompts,
-      latent_layer;
+      latent_layer, draft_round, indexed_verify;
+  /// Iterations with prompts of up to so many tokens run as CUDA graphs between attention's cores.
+  std::optional<int> piecewise_tokens;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -191,6 +193,9 @@ struct EngineHost {
     field("tokenise", &EngineHost::tokenise, {"engine"});
     field("cold_prompts", &EngineHost::cold_prompts, {"engine"});
     field("latent_layer", &EngineHost::latent_layer, {"engine"});
+    field("draft_round", &EngineHost::draft_round, {"engine"});
+    field("indexed_verify", &EngineHost::indexed_verify, {"engine"});
+    field("piecewise_tokens", &EngineHost::piecewise_tokens, {"engine"});
   }
 };
 
@@ -199,6 +204,7 @@ struct EngineConfig {
   std::string calibrated_on;          ///< measurements of the user's own that the profile comes from
   bool refuses_long_prompts = false;  ///< without chunked_prefill: beyond the tokens of an iteration (of its profile)
   bool needs_whole_blocks = false;    ///< of weights in FP8, on every GPU (of its profile)
+  std::string came_later;             ///< fields that a later version than this brought, by name (of its profile)
   bool cold = false;                  ///< kernels of prompts are still to be compiled (EngineHost::cold_prompts)
   bool weights_as_published = false;  ///< nobody stated a format: that of the model's files
   ModelConfig model;
@@ -240,6 +246,7 @@ struct EngineConfig {
     field.aside(&EngineConfig::calibrated_on, "engine");
     field.aside(&EngineConfig::refuses_long_prompts, "engine");
     field.aside(&EngineConfig::needs_whole_blocks, "engine");
+    field.aside(&EngineConfig::came_later, "engine");
     field.aside(&EngineConfig::cold, "engine");
     field.aside(&EngineConfig::weights_as_published, "precision");
     field("model", &EngineConfig::model, {.resolved = true});
@@ -279,6 +286,21 @@ struct EngineConfig {
 inline Seconds cold_prompts(const EngineConfig& engine) {
   const bool blocks = engine.precision.linear == Precision::fp8 && engine.precision.scaling == Scaling::blocks;
   return engine.cold && blocks ? engine.host.cold_prompts.value_or(Seconds(0)) : Seconds(0);
+}
+
+/// What an iteration with drafts takes beside kernels: the host hands drafts to the model and what was kept back to
+/// them, and waits for each; layers that choose tokens by an index verify several at once by other kernels than they
+/// decode.
+inline Seconds draft_host(const EngineConfig& engine, int depth) {
+  if (depth == 0 || engine.speculation.kind == DraftKind::lookup) return Seconds(0);
+  const Seconds layers = engine.host.indexed_verify.value_or(Seconds(0)) * engine.model.layers;
+  return engine.host.draft_round.value_or(Seconds(0)) +
+         (engine.model.attention.indexer.heads > 0 ? layers : Seconds(0));
+}
+/// Whether the host prepares an iteration while the GPU works on the one before. An engine that states what a round of
+/// drafts takes its host waits for what was kept.
+inline bool host_is_hidden(const EngineConfig& engine, int depth) {
+  return engine.overlap_scheduling && draft_host(engine, depth) == Seconds(0);
 }
 
 /// "1 2 4 8..512/8": batches from small to large, or from, to and step of many. Nothing: it is none.

@@ -23,6 +23,7 @@ const std::array<EngineConstantRow, kEngineConstants>& engine_constants() {
       {"exchange_doubling_us", "the same per doubling of the nodes, us", &C::exchange_doubling_us},
       {"exchange_nic", "goodput of low-latency exchange over the NIC's line rate", &C::exchange_nic},
       {"exchange_nvlink", "goodput of low-latency exchange over the NVLink rate", &C::exchange_nvlink},
+      {"network_call_us", "host's call before a collective over nodes in a CUDA graph, us", &C::network_call_us},
   }};
   return kRows;
 }

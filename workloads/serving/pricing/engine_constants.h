@@ -41,6 +41,10 @@ struct EngineConstants {
   Fitted exchange_doubling_us;
   Fitted exchange_nic;
   Fitted exchange_nvlink;
+
+  /// Of a collective over nodes in a CUDA graph: NCCL hands its network threads what to send by a call of the host that
+  /// the graph waits for.
+  Fitted network_call_us;
 };
 
 struct EngineConstantRow {
@@ -48,7 +52,7 @@ struct EngineConstantRow {
   std::string_view meaning;
   Fitted EngineConstants::*field;
 };
-constexpr int kEngineConstants = 16;
+constexpr int kEngineConstants = 17;
 const std::array<EngineConstantRow, kEngineConstants>& engine_constants();
 
 /// Coefficient of variation of the loads that a model's router gives its experts: measured, or a usual one's.

@@ -22,7 +22,14 @@ std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llro
 KernelHabits habits_of(const EngineConfig& engine, StepKind kind, bool fp4_units) {
   KernelHabits habits;
   const bool open_source = engine.kernels == KernelLibrary::open_source || engine.kernels == KernelLibrary::vllm;
-  habits.vendor_gemms = !open_source;
+  // Engines' kernels for FP8 with one scale per tensor (vLLM's cutlass_scaled_mm, sgl-kernel's fp8_scaled_mm) take a
+  // vector of scales for rows and one for columns. PyTorch's product with such vectors stands for them where it was
+  // measured (engine_kernels), without the casts, which are kernels of their own here: 423 and 704 TFLOP/s for 128 and
+  // 256 rows of Llama 8B's FFN on an H100; vLLM's make 693 and 956 of 6144 x 4096 without the cast, 534 and 761 with it
+  // (vllm-project/vllm pull request 17126, 2025-05). The table apart (Frontier, H800: vLLM that casts weights as it
+  // loads) has casts in it and 0.54 of the peak; SGLang's on Blackwell were measured. Chosen with published times of
+  // Llama 70B in view.
+  habits.vendor_gemms = !open_source || engine.kernels == KernelLibrary::vllm || !fp4_units;
   habits.expert_gemms = kind == StepKind::decode ? ExpertGemms::masked : ExpertGemms::contiguous;
   if (!sends_to_experts(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
   const ExpertKernels experts = expert_kernels_of(engine);
@@ -217,7 +224,15 @@ PassTime ForwardModel::price(const LayerKernels& list, int sms) const {
   return sum;
 }
 
-PassTime ForwardModel::all_reduces(const LayerKernels& list) const {
+/// ncclLaunchPrepare (NCCL 2.19 to 2.28, src/enqueue.cc): a captured plan with work for the network's proxy gets a host
+/// function in front of its kernel. Outside graphs the proxy is told when the kernel is launched.
+Seconds ForwardModel::network_call(int gpus, StepKind kind) const {
+  const bool graph = kind == StepKind::decode && setting_.engine.cuda_graphs;
+  if (!graph || nodes_for(gpus, setting_.cluster.node) < 2) return Seconds(0);
+  return Seconds(setting_.constants->network_call_us.value * 1e-6);
+}
+
+PassTime ForwardModel::all_reduces(const LayerKernels& list, StepKind kind) const {
   const int tensor = setting_.engine.plan.tensor;
   const bool one_shot = setting_.engine.kernels == KernelLibrary::tensorrt_llm && tensor <= setting_.cluster.node.gpus;
   const auto all_reduce = [&](Bytes bytes) {
@@ -230,7 +245,7 @@ PassTime ForwardModel::all_reduces(const LayerKernels& list) const {
     // Where experts are cut, training gathers and scatters their rows; here all GPUs have them, and the layer's
     // all-reduce sums up.
     if (exchange.kind != LayerExchange::Kind::tensor_all_reduce) continue;
-    sum += exchanged(all_reduce(exchange.bytes), 1);
+    sum += exchanged(all_reduce(exchange.bytes) + network_call(tensor, kind), 1);
   }
   return sum;
 }
@@ -249,11 +264,11 @@ LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overl
   out.projections = price(attention, sms);
   out.shared_experts = price(shared, sms);
   out.ffn = price(ffn, sms);
-  out.all_reduces = all_reduces(attention);
-  out.all_reduces += all_reduces(ffn);
+  out.all_reduces = all_reduces(attention, kind);
+  out.all_reduces += all_reduces(ffn, kind);
   if (!moe) return out;
   if (sends_to_experts(setting_.engine)) add_exchange(out, tokens, kind, overlapped);
-  if (transport_of(setting_.engine) == ExpertTransport::all_gather) add_gathering(out, tokens);
+  if (transport_of(setting_.engine) == ExpertTransport::all_gather) add_gathering(out, tokens, kind);
   return out;
 }
 
@@ -321,13 +336,16 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
 
 /// Each of the attention groups' GPUs of the same index gets the tokens of all groups in BF16, and the sums of their
 /// results go back (vLLM AgRsAll2AllManager, SGLang's attention-DP, TensorRT-LLM's AllGather and ReduceScatter).
-void ForwardModel::add_gathering(LayerTime& layer, double t) const {
+void ForwardModel::add_gathering(LayerTime& layer, double t, StepKind kind) const {
   const ServingPlan& plan = setting_.engine.plan;
   const int nodes = nodes_for(plan.tensor * plan.attention_data, setting_.cluster.node);
   const NcclGroup group =
       even_group(nodes, std::max(1, plan.attention_data / nodes), setting_.cluster.fabric.cross_leaf_latency);
   const Bytes all(t * plan.attention_data * setting_.engine.model.hidden * 2);
-  const auto time = [&](NcclOp op) { return choose_nccl(op, group, all, setting_.cluster, *setting_.links).total(); };
+  const Seconds call = network_call(plan.tensor * plan.attention_data, kind);
+  const auto time = [&](NcclOp op) {
+    return choose_nccl(op, group, all, setting_.cluster, *setting_.links).total() + call;
+  };
   layer.dispatch = exchanged(time(NcclOp::all_gather), 1);
   layer.combine = exchanged(time(NcclOp::reduce_scatter), 1);
 }
@@ -346,14 +364,22 @@ PassTime ForwardModel::attention(const DecodeAttention& shape) const {
   work.reach.queries = shape.queries;
   work.reach.keys = whole(shape.kv_tokens);
   if (decodes_as_block(work)) {
-    // layer() holds the block with one token in the cache.
+    // layer() holds the block with one token in the cache. Where tokens are chosen, kernels go over as many places as
+    // may be, those without a token too (deepseek-ai/FlashMLA README, 2025-09-29: indices of -1).
     LatentBlockShape block = latent_block(work);
+    LayerKernels choice;
+    if (const IndexerConfig& index = setting_.engine.model.attention.indexer; index.heads > 0) {
+      block.kv_length = whole(setting_.engine.model.mean_keys(std::max<double>(shape.kv_tokens, index.tokens)));
+      add_choice_of_tokens(choice, work);
+    }
     const KernelTime whole_block = setting_.kernels->latent_block(block);
     block.kv_length = 1;
     const KernelTime one = setting_.kernels->latent_block(block);
-    return {std::max(Seconds(0), whole_block.time - one.time) / setting_.gpu_speed, 0,
+    PassTime out = price(choice, 0);
+    out += {std::max(Seconds(0), whole_block.time - one.time) / setting_.gpu_speed, 0,
             std::max(Joules(0), whole_block.energy - one.energy),
             std::max(Seconds(0), whole_block.on_sms - one.on_sms) / setting_.gpu_speed};
+    return out;
   }
   LayerKernels list;
   add_attention_core(list, work);

@@ -122,9 +122,11 @@ class ForwardModel {
   LayerWork attention_work(double tokens, StepKind kind) const;
   ExpertShare expert_share(double tokens) const;
   PassTime price(const LayerKernels& list, int sms) const;
-  PassTime all_reduces(const LayerKernels& list) const;
+  PassTime all_reduces(const LayerKernels& list, StepKind kind) const;
+  /// Of each collective over so many GPUs in a step, beside what NCCL takes.
+  Seconds network_call(int gpus, StepKind kind) const;
   void add_exchange(LayerTime& layer, double tokens, StepKind kind, bool overlapped) const;
-  void add_gathering(LayerTime& layer, double tokens) const;
+  void add_gathering(LayerTime& layer, double tokens, StepKind kind) const;
   int compute_sms(bool overlapped, StepKind kind) const;
 
   ForwardSetting setting_;

@@ -115,30 +115,10 @@ const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKin
   return *(last = &known.emplace(node, priced).first->second);
 }
 
-IterationPricer::Pass& IterationPricer::Pass::operator+=(const Pass& o) {
-  gpu_us += o.gpu_us;
-  kernel_us += o.kernel_us;
-  on_sms_us += o.on_sms_us;
-  joules += o.joules;
-  kernels += o.kernels;
-  return *this;
-}
-
-IterationPricer::Pass IterationPricer::pass_of(const PassTime& part) {
-  return {us(part.time), us(part.kernel_time()), us(part.on_sms), part.energy.value(),
-          static_cast<double>(part.kernels)};
-}
-
-IterationPricer::Pass IterationPricer::between(const Pass& low, const Pass& high, double way) {
-  Pass sum = low * (1 - way);
-  sum += high * way;
-  return sum;
-}
-
 /// All layers for `tokens`; routed experts work on the mean of all groups. With two micro-batches the last combine of
 /// the pass has nothing to hide behind.
-IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind,
-                                                   const Pass& attention, Split split) {
+GpuPass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind, const GpuPass& attention,
+                                     Split split) {
   const double halves = split == two ? 2 : 1;
   struct Between {
     const Layers *low, *high;
@@ -150,7 +130,7 @@ IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_to
     return Between{&low, way > 0 ? &layers(node + 1, kind, split) : &low, way};
   };
   const Between own = between(tokens), mean = mean_tokens == tokens ? own : between(mean_tokens);
-  Pass pass;
+  GpuPass pass;
   // Time of a part of a layer, for both micro-batches; what it asks of the SMs and the board, for all such layers.
   int of = 0;
   const auto at = [&](const Between& b, LayerTime Layers::*layer, PassTime LayerTime::*part) {
@@ -164,6 +144,7 @@ IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_to
     return value(us(low.time), us(high.time));
   };
   const auto kernels = [&](const LayerTime& layer) { return halves * (layer.kernels() + attention.kernels); };
+  const double pieces = halves * (1 + attention.kernels);  // a graph behind each core
   const auto attention_block = [&](LayerTime Layers::*layer) {
     pass.kernel_us += of * attention.kernel_us;
     pass.on_sms_us += of * attention.on_sms_us;
@@ -174,6 +155,7 @@ IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_to
   if (of = forward_->dense_layers(); of > 0) {
     pass.gpu_us += of * (attention_block(&Layers::dense) + at(own, &Layers::dense, &LayerTime::ffn));
     pass.kernels += of * kernels(own.low->dense);
+    pass.pieces += of * pieces;
   }
   if (of = forward_->moe_layers(); of > 0) {
     const double combine = at(own, &Layers::moe, &LayerTime::combine);
@@ -181,11 +163,12 @@ IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_to
                               at(own, &Layers::moe, &LayerTime::dispatch), combine};
     pass.gpu_us += of * with_exchange(blocks, split == two, kind) + (split == two ? combine / halves : 0);
     pass.kernels += of * kernels(own.low->moe);
+    pass.pieces += of * pieces;
   }
   return pass;
 }
 
-IterationPricer::Pass IterationPricer::decode_attention(double batch, double kv_per_request, Split split, int queries) {
+GpuPass IterationPricer::decode_attention(double batch, double kv_per_request, Split split, int queries) {
   const double halves = split == one || batch < 2 ? 1 : 2;
   const auto at = [&](std::size_t requests, std::size_t length) {
     const std::uint64_t k = key(requests, length, static_cast<std::size_t>(queries));
@@ -199,21 +182,21 @@ IterationPricer::Pass IterationPricer::decode_attention(double batch, double kv_
   const auto of_length = [&, node = requests, way = r](std::size_t each) {
     return way > 0 ? between(at(node, each), at(node + 1, each), way) : at(node, each);
   };
-  Pass core = of_length(length);
+  GpuPass core = of_length(length);
   if (l > 0) {
     // Linear in the length, whose nodes are spaced geometrically.
     const double a = log_value(length, 4), b = log_value(length + 1, 4);
     core = between(core, of_length(length + 1), (kv_per_request - a) / (b - a));
   }
   core = core * halves;
-  core.kernels = 1;
+  core.kernels = core_kernels(StepKind::decode);
   return core;
 }
 
 /// Requests of one iteration differ in length. The kernel is priced for as many alike ones with the same
 /// tokens and the same query-key pairs: q = Q / n, kv = P / Q + q / 2. Interpolated in the logarithm of all
 /// three, and in shares and power beside the time.
-IterationPricer::Pass IterationPricer::prompt_attention(const PromptLoad& prompts, Split split) {
+GpuPass IterationPricer::prompt_attention(const PromptLoad& prompts, Split split) {
   constexpr double kPerOctave = 2;
   const double n = static_cast<double>(prompts.requests), q = static_cast<double>(prompts.tokens) / n;
   const double kv =
@@ -239,16 +222,16 @@ IterationPricer::Pass IterationPricer::prompt_attention(const PromptLoad& prompt
       const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPerOctave)};
       found = nodes.emplace(k, pass_of(forward_->attention(shape, overlapped))).first;
     }
-    const Pass& here = found->second;
+    const GpuPass& here = found->second;
     log_us += weight * std::log(here.gpu_us);
     sm_share += weight * here.on_sms_us / here.gpu_us;
     watts += weight * here.joules / here.gpu_us;
   }
   const double time = std::exp(log_us);
-  return {time, time, time * sm_share, time * watts, 1};
+  return {time, time, time * sm_share, time * watts, core_kernels(StepKind::prompt), 0};
 }
 
-IterationPricer::Pass IterationPricer::edges(double sequences) {
+GpuPass IterationPricer::edges(double sequences) {
   const auto at = [&](std::size_t node) {
     const auto found = edge_nodes_.find(node);
     if (found != edge_nodes_.end()) return found->second;
@@ -256,14 +239,15 @@ IterationPricer::Pass IterationPricer::edges(double sequences) {
     return edge_nodes_.emplace(node, pass_of(forward_->edges(count, count))).first->second;
   };
   const auto [node, part] = CountGrid::below(sequences);
-  Pass out = part > 0 ? between(at(node), at(node + 1), part) : at(node);
+  GpuPass out = part > 0 ? between(at(node), at(node + 1), part) : at(node);
   out.kernels = kEdgeKernels;
+  out.pieces = 1;
   return out;
 }
 
 /// Drafts are made one token after the other: projection, one layer as the model's last, head. A trained head has a
 /// dense layer, where the model knows how wide that is.
-IterationPricer::Pass IterationPricer::drafts(double batch, double kv_per_request, bool with_drafts) {
+GpuPass IterationPricer::drafts(double batch, double kv_per_request, bool with_drafts) {
   const EngineConfig& engine = forward_->setting().engine;
   const int deep = depth(engine, with_drafts);
   if (deep == 0 || engine.speculation.kind == DraftKind::lookup) return {};
@@ -271,7 +255,7 @@ IterationPricer::Pass IterationPricer::drafts(double batch, double kv_per_reques
     if (!drafter_) return {};
     // A small model's batch is far from the board's limit: only its time counts.
     const double length = std::max(1.0, kv_per_request);
-    Pass out;
+    GpuPass out;
     out.gpu_us = deep * drafter_->decode_us(std::llround(std::max(1.0, batch)), std::llround(length), false);
     return out;
   }
@@ -279,51 +263,31 @@ IterationPricer::Pass IterationPricer::drafts(double batch, double kv_per_reques
       engine.model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || engine.model.is_moe_layer(0));
   const auto [node, part] = CountGrid::below(batch);
   const LayerTime layer = forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
-  Pass once = pass_of(forward_->draft_projection(batch));
+  GpuPass once = pass_of(forward_->draft_projection(batch));
   for (const PassTime LayerTime::*of : {&LayerTime::projections, &LayerTime::shared_experts, &LayerTime::ffn,
                                         &LayerTime::all_reduces, &LayerTime::dispatch, &LayerTime::combine})
     once += pass_of(layer.*of);
   once += decode_attention(batch, kv_per_request, one, 1);
   once += edges(batch);
-  once.kernels = 0;  // in the graph of the pass
+  once.kernels = once.pieces = 0;  // in the graph of the pass
   return once * deep;
+}
+
+/// Of one layer's attention, beside its projections: as many whatever the batch.
+double IterationPricer::core_kernels(StepKind kind) {
+  double& known = core_kernels_[static_cast<std::size_t>(kind)];
+  if (known < 0)
+    known = kind == StepKind::prompt ? forward_->attention(PromptAttention{1, 16, 16}, false).kernels
+                                     : forward_->attention(DecodeAttention{1, 16, 1}).kernels;
+  return known;
 }
 
 /// A pass over prompts of a model that drafts, so that its cache has them.
 double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
   const auto tokens = static_cast<double>(prompts.tokens);
-  Pass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention(prompts, one), one);
+  GpuPass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention(prompts, one), one);
   pass += edges(std::max<double>(1, static_cast<double>(prompts.finishing)));
-  return launched_one_by_one(pass, StepKind::prompt);
-}
-
-double IterationPricer::limited_us(const Pass& pass, double us) const {
-  const auto seconds = [](double value) { return Seconds(value / kMicroseconds); };
-  const double exchanged = std::max(0.0, pass.gpu_us - pass.kernel_us);
-  const ClockPoint point =
-      under_limit(*forward_->setting().kernels, seconds(us - exchanged), seconds(pass.on_sms_us), Joules(pass.joules));
-  return point.clock < 1 ? point.time.value() * kMicroseconds + exchanged : us;
-}
-
-/// The host launches ahead of the GPU, or keeps it waiting, and cool.
-double IterationPricer::launched_one_by_one(const Pass& pass, StepKind kind) const {
-  const double gap = us(forward_->setting().kernels->kernel_gap());
-  const double gpu = pass.gpu_us + pass.kernels * gap, host = launch_us(forward_->setting(), pass.kernels, kind);
-  if (gpu >= host) return limited_us(pass, gpu);
-  return std::max(host, limited_us(pass, host) - (host - gpu));
-}
-
-double IterationPricer::launched_as_graph(const Pass& pass) const {
-  return limited_us(pass, pass.gpu_us + pass.kernels * constant(forward_->setting(), &EngineConstants::graph_gap_us));
-}
-
-/// An iteration whose pass takes `pass_us`: what the host has to do for it is hidden behind the pass before,
-/// or comes on top.
-double IterationPricer::with_host_us(double pass_us, double sequences, double prompt_tokens) const {
-  const double host = constant(forward_->setting(), &EngineConstants::iteration_us) +
-                      constant(forward_->setting(), &EngineConstants::sequence_us) * sequences +
-                      constant(forward_->setting(), &EngineConstants::prompt_token_us) * prompt_tokens;
-  return forward_->setting().engine.overlap_scheduling ? std::max(pass_us, host) : pass_us + host;
+  return launched_one_by_one(pass, forward_->setting(), StepKind::prompt, tokens);
 }
 
 double IterationPricer::graph_batch(double batch) const {
@@ -343,14 +307,15 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool 
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
   const double graph = graph_batch(b);
   const double tokens = std::max(b, graph) * (1 + depth(engine, with_drafts));
-  Pass beside = edges(tokens);
+  GpuPass beside = edges(tokens);
   beside += drafts(b, kv, with_drafts);
-  beside.gpu_us += us(forward_->stage_transfers(tokens));
+  beside.gpu_us += us(forward_->stage_transfers(tokens)) + us(draft_host(engine, depth(engine, with_drafts)));
   const auto pass_as = [&](Split split) {
-    const Pass attention = decode_attention(b, kv, split, 1 + depth(engine, with_drafts));
-    Pass pass = layers_pass(tokens, tokens, StepKind::decode, attention, split);
+    const GpuPass attention = decode_attention(b, kv, split, 1 + depth(engine, with_drafts));
+    GpuPass pass = layers_pass(tokens, tokens, StepKind::decode, attention, split);
     pass += beside;
-    return graph > 0 ? launched_as_graph(pass) : launched_one_by_one(pass, StepKind::decode);
+    return graph > 0 ? launched_as_graph(pass, forward_->setting())
+                     : launched_one_by_one(pass, forward_->setting(), StepKind::decode, tokens);
   };
   const double whole = pass_as(one);
   return may_split() ? std::min(whole, pass_as(two)) : whole;
@@ -368,12 +333,14 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
       times.push_back(ticks_of_us(decode_us(b, std::max<std::int64_t>(1, length), drafts)));
     return curve_nodes_[drafts].emplace(node, std::move(times)).first->second;
   };
+  const int deep = depth(forward_->setting().engine, drafts);
   std::vector<Ticks> times;
   // Steps between captured sizes: nothing to be interpolated.
   if (!graph_sizes_.empty()) {
     for (const std::int64_t length : lengths)
-      times.push_back(ticks_of_us(
-          with_host_us(decode_us(batch, std::max<std::int64_t>(1, length), drafts), static_cast<double>(batch), 0)));
+      times.push_back(
+          ticks_of_us(with_host_us(forward_->setting(), decode_us(batch, std::max<std::int64_t>(1, length), drafts),
+                                   static_cast<double>(batch), 0, deep)));
     return DecodeCurve(batch, lengths, times);
   }
   const auto [node, part] = CountGrid::below(static_cast<double>(batch));
@@ -381,7 +348,7 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
     const double low = static_cast<double>(nodes(node)[i]);
     const double high = part > 0 ? static_cast<double>(nodes(node + 1)[i]) : low;
     const double pass_us = (low + (high - low) * part) / kTicksPerMicrosecond;
-    times.push_back(ticks_of_us(with_host_us(pass_us, static_cast<double>(batch), 0)));
+    times.push_back(ticks_of_us(with_host_us(forward_->setting(), pass_us, static_cast<double>(batch), 0, deep)));
   }
   return DecodeCurve(batch, lengths, times);
 }
@@ -408,44 +375,50 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   // its first token is known; only what is more than a budget keeps several stages busy.
   const double parts = prompt_parts(engine, prompts.tokens);
   const double tokens = static_cast<double>(prompts.tokens) / parts + b * (1 + depth(engine, with_drafts)) / stages;
-  Pass decoding;
+  GpuPass decoding;
   if (batch > 0)
     decoding = decode_attention(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), one, 1);
   const double mean = mean_tokens > 0 ? mean_tokens / parts : tokens;
   const double sequences = b + static_cast<double>(prompts.finishing);
-  Pass beside = edges(std::max(1.0, sequences));
+  GpuPass beside = edges(std::max(1.0, sequences));
   beside.gpu_us += us(forward_->stage_transfers(tokens));
-  if (batch > 0) beside += drafts(b, std::max(1.0, static_cast<double>(kv) / b), with_drafts);
+  const int deep = batch > 0 ? depth(engine, with_drafts) : 0;
+  if (batch > 0) {
+    beside += drafts(b, std::max(1.0, static_cast<double>(kv) / b), with_drafts);
+    beside.gpu_us += us(draft_host(engine, deep));
+  }
   const auto pass_as = [&](Split split) {
-    Pass attention = prompt_attention(prompts, split) * (1 / parts);
-    attention.kernels = 1;
+    GpuPass attention = prompt_attention(prompts, split) * (1 / parts);
+    attention.kernels = core_kernels(StepKind::prompt);
     attention += decoding;
-    Pass pass = layers_pass(tokens, mean, StepKind::prompt, attention, split);
+    GpuPass pass = layers_pass(tokens, mean, StepKind::prompt, attention, split);
     pass += beside;
-    return launched_one_by_one(pass, StepKind::prompt);
+    return launched_one_by_one(pass, forward_->setting(), StepKind::prompt, tokens);
   };
   double whole = pass_as(one);
   if (may_split()) whole = std::min(whole, pass_as(two));
   if (drafter_ && prompts.tokens > 0) whole += drafter_->prompts_alone_us(prompts);
-  return ticks_of_us(with_host_us(whole, sequences, static_cast<double>(prompts.tokens)));
+  return ticks_of_us(with_host_us(forward_->setting(), whole, sequences, static_cast<double>(prompts.tokens), deep));
 }
 
 Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {
-  Pass attention;
+  GpuPass attention;
   attention.kernels = attention_kernels;
-  const Pass pass = layers_pass(tokens, tokens, kind, attention, one);
-  return ticks_of_us(launch_us(forward_->setting(), pass.kernels + kEdgeKernels, kind));
+  GpuPass pass = layers_pass(tokens, tokens, kind, attention, one);
+  pass.kernels += kEdgeKernels;
+  return ticks_of_us(launch_us(forward_->setting(), launches(pass, forward_->setting(), kind, tokens), kind));
 }
 
 Ticks IterationPricer::prompt_launch(const PromptLoad& prompts, std::int64_t batch) {
   if (!forward_) return 0;
-  return launch_of(static_cast<double>(prompts.tokens + batch), StepKind::prompt, batch > 0 ? 2 : 1);
+  const double cores = core_kernels(StepKind::prompt) + (batch > 0 ? core_kernels(StepKind::decode) : 0);
+  return launch_of(static_cast<double>(prompts.tokens + batch), StepKind::prompt, cores);
 }
 
 Ticks IterationPricer::decode_launch(std::int64_t batch) {
   if (!forward_) return 0;
   const double b = std::max(1.0, static_cast<double>(batch) / forward_->setting().engine.plan.pipeline);
-  return graph_batch(b) > 0 ? 0 : launch_of(b, StepKind::decode, 1);
+  return graph_batch(b) > 0 ? 0 : launch_of(b, StepKind::decode, core_kernels(StepKind::decode));
 }
 
 double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {

@@ -11,6 +11,7 @@
 #include "workloads/serving/base/clock.h"
 #include "workloads/serving/pricing/decode_curve.h"
 #include "workloads/serving/pricing/forward.h"
+#include "workloads/serving/pricing/gpu_pass.h"
 
 namespace flopcast {
 
@@ -74,18 +75,6 @@ class IterationPricer {
   double graph_batch(double batch) const;
 
  private:
-  /// What part of a pass asks of a GPU at full clock.
-  struct Pass {
-    double gpu_us = 0;     ///< kernels, and what of exchanges they do not hide
-    double kernel_us = 0;  ///< kernels alone
-    double on_sms_us = 0;  ///< of them, what waits for the SMs
-    double joules = 0;     ///< theirs, idle power apart
-    double kernels = 0;
-    Pass& operator+=(const Pass& o);
-    friend Pass operator*(const Pass& a, double times) {
-      return {a.gpu_us * times, a.kernel_us * times, a.on_sms_us * times, a.joules * times, a.kernels * times};
-    }
-  };
   struct Layers {
     LayerTime dense, moe;
   };
@@ -93,32 +82,27 @@ class IterationPricer {
   enum Split : std::uint8_t { one, two };
   bool may_split() const { return forward_->setting().engine.two_micro_batches; }
   const Layers& layers(std::size_t node, StepKind kind, Split split);
-  static Pass pass_of(const PassTime& part);
-  static Pass between(const Pass& low, const Pass& high, double way);
   /// @param attention cores of one layer, their kernels counted as those of one micro-batch
-  Pass layers_pass(double tokens, double mean_tokens, StepKind kind, const Pass& attention, Split split);
-  Pass decode_attention(double batch, double kv_per_request, Split split, int queries);
-  Pass prompt_attention(const PromptLoad& prompts, Split split);
-  double launched_one_by_one(const Pass& pass, StepKind kind) const;
-  double launched_as_graph(const Pass& pass) const;
-  /// `us` with what the clock loses under the board's limit while the pass runs.
-  double limited_us(const Pass& pass, double us) const;
+  GpuPass layers_pass(double tokens, double mean_tokens, StepKind kind, const GpuPass& attention, Split split);
+  GpuPass decode_attention(double batch, double kv_per_request, Split split, int queries);
+  GpuPass prompt_attention(const PromptLoad& prompts, Split split);
   Ticks launch_of(double tokens, StepKind kind, double attention_kernels);
-  double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
-  Pass edges(double sequences);
-  Pass drafts(double batch, double kv_per_request, bool with_drafts);
+  GpuPass edges(double sequences);
+  GpuPass drafts(double batch, double kv_per_request, bool with_drafts);
   double prompts_alone_us(const PromptLoad& prompts);
+  double core_kernels(StepKind kind);
   double decode_us(std::int64_t batch_node, std::int64_t length_node, bool with_drafts);
   DecodeCurve make_curve(std::int64_t batch, bool drafts);
 
   std::unique_ptr<ForwardModel> forward_;     // none: fixed times
   std::unique_ptr<IterationPricer> drafter_;  // a model that drafts; none: no such
   std::vector<int> graph_sizes_;              // batches with a graph; empty: all
+  double core_kernels_[2] = {-1, -1};         // by kind; below 0: not counted yet
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
   std::unordered_map<std::uint64_t, Layers> layers_[2][2];      // by kind and split
   std::pair<std::size_t, const Layers*> last_layers_[2][2][2];  // neighbours asked for last
-  std::unordered_map<std::uint64_t, Pass> prompt_nodes_[2];     // by split
-  std::unordered_map<std::uint64_t, Pass> decode_nodes_, edge_nodes_;
+  std::unordered_map<std::uint64_t, GpuPass> prompt_nodes_[2];  // by split
+  std::unordered_map<std::uint64_t, GpuPass> decode_nodes_, edge_nodes_;
   std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_[2];  // without drafts and with them
   std::vector<std::unique_ptr<DecodeCurve>> curves_[2];
 };
