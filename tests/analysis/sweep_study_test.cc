@@ -242,11 +242,11 @@ TEST_CASE("Replicas need something random", "[sweep]") {
              ContainsSubstring("axis[0].entries.kind: found \"algoritms\"") && ContainsSubstring(".textproto:"));
   const std::string loop =
       testing::contents(testing::source_dir() + "/scenarios/library/rl_llama_8b_16_h100.textproto");
-  const SweepStudy drawn =
-      StudyFile(
-          "replicas: 2\naxis { path: \"rl.algorithm\" entries { kind: \"algorithms\" where: \"name != 'ppo'\" } }\n",
-          loop)
-          .load();
+  const SweepStudy drawn = StudyFile(
+                               "replicas: 2\naxis { name: \"algorithm\" path: \"rl.algorithm\" entries { kind: "
+                               "\"algorithms\" where: \"name != 'ppo'\" } }\n",
+                               loop)
+                               .load();
   CHECK(drawn.product == 2 * (algorithms().size() - 1));
   CHECK(candidate_at(drawn, 2).sets.back().starts_with("rl.seed="));
 }
