@@ -69,4 +69,14 @@ std::string unkept_limit_note(const Scenario& scenario) {
   return note;
 }
 
+std::string late_host_note(const Scenario& scenario, Seconds waits, Seconds step) {
+  constexpr double kWorthSaying = 0.15;
+  if (!scenario.training || scenario.training->cuda_graphs || waits < step * kWorthSaying) return "";
+  return fmt::format(
+      "GPUs wait {:.0f} % of the step for their hosts to launch kernels one by one; where the recipe has CUDA graphs, "
+      "state "
+      "them (training.cuda_graphs, training.iteration_graph)",
+      100 * (waits / step));
+}
+
 }  // namespace flopcast

@@ -456,6 +456,8 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
         ahead = replay_ahead(scenario, options);
     });
   }
+  if (std::string note = late_host_note(scenario, report.mean.host, report.step_time); !note.empty())
+    report.notes.push_back(std::move(note));
   if (projects) {
     report.projection = project(scenario, summarise(report, options.power),
                                 further_steps(scenario, options, ahead.get(), report.step_time, report.notes));
