@@ -111,7 +111,8 @@ TEST_CASE("benchmarks that profiles know are clients, and only one prompt leaves
   // A version's own starts stand before those that it takes over.
   const auto starts = [](const char* engine) {
     std::vector<std::string> models;
-    for (const auto& start : load_entry<proto::EngineProfile>(libraries(), engine).message.started())
+    const auto profile = load_entry<proto::EngineProfile>(libraries(), engine);
+    for (const auto& start : profile.message.started())
       models.push_back(start.model_size() > 0 ? start.model(0) : "");
     return models;
   };
