@@ -1,5 +1,6 @@
 // Does a training step that is written as execution traces, and read again, take the same time?
 #include "analysis/runs/chakra/chakra_report.h"
+#include "analysis/runs/training/run.h"
 #include "scenarios/imports/chakra_import.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
