@@ -248,7 +248,7 @@ void set_rule(const ExportRule& rule, report::AnswerRule& r) {
 }
 
 /// "D2025_08: licence for 15 % of revenue".
-std::string also_text(const JudgedChip::Also& also) { return also.rule->id + ": " + also.says; }
+std::string also_words(const JudgedChip::Also& also) { return also.rule->id + ": " + also.says; }
 
 void set_chip(const JudgedChip& c, report::JudgedChip& chip) {
   chip.set_chip(c.figures.name);
@@ -263,7 +263,7 @@ void set_chip(const JudgedChip& c, report::JudgedChip& chip) {
   chip.set_us_export(c.us_export);
   chip.set_later(c.later);
   chip.set_sold(c.sold);
-  for (const JudgedChip::Also& also : c.also) chip.add_also(also_text(also));
+  for (const JudgedChip::Also& also : c.also) chip.add_also(also_words(also));
 }
 
 void set_row(const AnsweredWork& w, const AnswerRow& row, report::AnswerRow& r) {
@@ -417,7 +417,7 @@ std::string to_csv(const PolicyAnswer& a) {
     csv.row().set("chip", c.figures.name).set("free", word(c.free)).set("outcome", outcome_of(c));
     csv.set("later", yes(c.later)).set("sold", yes(c.sold));
     std::vector<std::string> also;
-    for (const JudgedChip::Also& said : c.also) also.push_back(also_text(said));
+    for (const JudgedChip::Also& said : c.also) also.push_back(also_words(said));
     csv.set("also_in_force", fmt::format("{}", fmt::join(also, "; ")));
     if (c.nearest) {
       csv.set("nearest", threshold_text(c.nearest->threshold));

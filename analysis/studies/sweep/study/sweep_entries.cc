@@ -17,7 +17,7 @@ namespace flopcast {
 namespace {
 
 template <class Row>
-std::vector<std::string> names_of(std::span<const Row> table) {
+std::vector<std::string> names_in(std::span<const Row> table) {
   std::vector<std::string> out;
   for (const Row& row : table) out.emplace_back(row.name);
   return out;
@@ -25,11 +25,11 @@ std::vector<std::string> names_of(std::span<const Row> table) {
 
 /// Names of what is a table of the program's, not a folder of files.
 std::optional<std::vector<std::string>> table_names(const std::string& kind) {
-  if (kind == "algorithms") return names_of(algorithms());
-  if (kind == "routers") return names_of(routers());
-  if (kind == "batching") return names_of(batching_policies());
-  if (kind == "admission") return names_of(admission_policies());
-  if (kind == "preemption") return names_of(preemption_policies());
+  if (kind == "algorithms") return names_in(algorithms());
+  if (kind == "routers") return names_in(routers());
+  if (kind == "batching") return names_in(batching_policies());
+  if (kind == "admission") return names_in(admission_policies());
+  if (kind == "preemption") return names_in(preemption_policies());
   return std::nullopt;
 }
 
