@@ -19,6 +19,7 @@ function keep() {
   if (!folder) return;
   clearTimeout(keeping); keeping = setTimeout(() => post('keep', '', JSON.stringify(state)).catch(() => {}), 500);
 }
+const title_of = text => (text.match(/^\s*title:\s*["']([^"']*)/m) || [, ''])[1];
 const query = () => { const q = new URLSearchParams(); if (state.name) q.set('name', state.name); for (const s of set_list(state.sets)) q.append('set', s); return q; };
 async function answered(a) { const json = a.headers.get('content-type').startsWith('application/json'), told = json ? await a.json() : await a.text(); if (!a.ok) throw new Error(json ? told.error : 'the program refuses this'); return told; }
 async function asked_of(what, how) { let a; try { a = await fetch(what, how); } catch { throw new Error('the program does not answer: was it ended? Start `flopcast app` again; the text stays in this tab.'); } return answered(a); }
@@ -136,7 +137,8 @@ $('causes').onclick = () => { const known = runs.filter(r => r.figures), b = kno
 $('load').onclick = () => load($('name').value.trim());
 $('name').onkeydown = e => { if (e.key === 'Enter') load($('name').value.trim()); };
 $('name').onchange = () => { if ([...$('names').options].some(o => o.value === $('name').value)) load($('name').value); };
-$('text').oninput = () => { state.text = $('text').value; state.edited = true; changed(); };
+// A text of another title is another scenario: what was loaded does not name it.
+$('text').oninput = () => { const loaded = title_of(state.text); state.text = $('text').value; state.edited = true; if (state.name && title_of(state.text) !== loaded) { state.name = ''; $('name').value = ''; } changed(); };
 addEventListener('keydown', e => { if (e.key === 'Enter' && (e.ctrlKey || e.metaKey) && !$('run').disabled) { e.preventDefault(); run(); } });
 $('find').oninput = show_fields;
 function download(name, type, text) { const a = make('a'); a.href = URL.createObjectURL(new Blob([text], { type })); a.download = name; a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); }

@@ -116,7 +116,7 @@ let study_file = '';
 const quote = s => '"' + s.replaceAll('\\', '\\\\').replaceAll('"', '\\"') + '"', values_of = v => [...v.matchAll(/'([^']*)'|([^,]+)/g)].map(m => (m[1] ?? m[2]).trim()).filter(Boolean);
 $('sweep').onclick = () => {
   const q = query(), file = (state.name || 'scenario') + '-study.textproto'; for (const a of axes()) q.append('axis', a);
-  study_file = ['# flopcast sweep ' + file, 'scenario: ' + quote(state.edited ? state.name + '.textproto' : state.name), ...set_list(state.sets).map(s => 'set: ' + quote(s)), ...state.axes.filter(([p, v]) => p && v).map(([p, v]) => `axis { path: ${quote(p)} value: [${values_of(v).map(quote).join(', ')}] }`), ''].join('\n');
+  study_file = ['# flopcast sweep ' + file, 'scenario: ' + quote(state.edited ? (state.name || 'scenario') + '.textproto' : state.name), ...set_list(state.sets).map(s => 'set: ' + quote(s)), ...state.axes.filter(([p, v]) => p && v).map(([p, v]) => `axis { path: ${quote(p)} value: [${values_of(v).map(quote).join(', ')}] }`), ''].join('\n');
   $('cloud_command').textContent = 'flopcast sweep ' + shell(file); $('study_file').hidden = false; return study('sweep', q);
 };
 $('study_file').onclick = e => { e.preventDefault(); download((state.name || 'scenario') + '-study.textproto', 'text/plain', study_file); };

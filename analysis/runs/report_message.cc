@@ -98,13 +98,16 @@ class Filler {
 
 // Lists.
 
-void describe(const Scenario& scenario, report::ScenarioFacts& out) {
-  for (const SlowPart& part : scenario.cluster.slow_parts) {
+/// @param engine of an engine's own cluster, where nothing is trained
+void describe(const ClusterSpec& cluster, const std::optional<TrainingConfig>& training, bool engine,
+              report::ScenarioFacts& out) {
+  for (const SlowPart& part : cluster.slow_parts) {
     report::SlowPart& item = *out.add_slow_parts();
     item.set_kind(slow_part_name(part.kind));
     item.set_gpu(part.rank);
     item.set_speed(part.speed);
-    item.set_pipeline_rank(scenario.training ? pipeline_rank_of(*scenario.training, part.rank) : -1);
+    item.set_pipeline_rank(training ? pipeline_rank_of(*training, part.rank) : -1);
+    item.set_engine(engine);
   }
 }
 
@@ -228,13 +231,8 @@ void fill(std::span<const Metric> metrics, Message& message) {
 
 void add_slow_parts(const Scenario& scenario, report::Report& message) {
   report::ScenarioFacts& out = *message.mutable_scenario();
-  describe(scenario, out);
-  if (!scenario.rl || !scenario.rl->rollout_cluster) return;
-  Scenario elsewhere;
-  elsewhere.cluster = *scenario.rl->rollout_cluster;
-  const int own = out.slow_parts_size();
-  describe(elsewhere, out);
-  for (int i = own; i < out.slow_parts_size(); ++i) out.mutable_slow_parts(i)->set_engine(true);
+  describe(scenario.cluster, scenario.training, false, out);
+  if (scenario.rl && scenario.rl->rollout_cluster) describe(*scenario.rl->rollout_cluster, std::nullopt, true, out);
 }
 
 void add_small_print(const std::vector<Comparison>& comparisons, const std::vector<std::string>& notes,
@@ -247,7 +245,7 @@ void add_small_print(const std::vector<Comparison>& comparisons, const std::vect
 report::Report to_message(const TrainingReport& report) {
   report::Report message;
   fill(metrics(report), message);
-  describe(report.scenario, *message.mutable_scenario());
+  add_slow_parts(report.scenario, message);
   describe(report, *message.mutable_training());
   if (report.projection) describe(*report.projection, *message.mutable_projection());
   add_small_print(report.comparisons, report.notes, report.scenario.defaults_used, message);
@@ -257,7 +255,7 @@ report::Report to_message(const TrainingReport& report) {
 report::Report to_message(const CollectiveReport& report) {
   report::Report message;
   fill(metrics(report), message);
-  describe(report.scenario, *message.mutable_scenario());
+  add_slow_parts(report.scenario, message);
   add_small_print(report.comparisons, report.notes, report.scenario.defaults_used, message);
   return message;
 }
@@ -265,7 +263,7 @@ report::Report to_message(const CollectiveReport& report) {
 report::Report to_message(const LifeReport& report) {
   report::Report message;
   fill(metrics(report), message);
-  describe(report.scenario, *message.mutable_scenario());
+  add_slow_parts(report.scenario, message);
   add_small_print(report.comparisons, report.notes, report.scenario.defaults_used, message);
   return message;
 }

@@ -12,6 +12,12 @@ constexpr int kSteps = 60;
 
 bool measured_on(const PowerFigures& figures, const GpuSpec& gpu) { return figures.die == gpu.die; }
 
+ClockPoint point_at(const PowerFigures& figures, Watts idle, const PowerLoad& load, double clock) {
+  const double stretch = load.sm_share * stretch_at(figures, clock) + 1 - load.sm_share;
+  const Seconds time = load.time * stretch;
+  return ClockPoint{clock, time, idle + load.energy * std::pow(clock, figures.voltage_exponent) / time};
+}
+
 }  // namespace
 
 Joules energy_of(const PowerFigures& figures, const GpuSpec& gpu, PowerKind kind, Flop flop, Bytes bytes) {
@@ -34,11 +40,7 @@ double stretch_at(const PowerFigures& figures, double clock) {
 }
 
 ClockPoint settle(const PowerFigures& figures, Watts idle, Watts limit, const PowerLoad& load) {
-  const auto at = [&](double clock) {
-    const double stretch = load.sm_share * stretch_at(figures, clock) + 1 - load.sm_share;
-    const Seconds time = load.time * stretch;
-    return ClockPoint{clock, time, idle + load.energy * std::pow(clock, figures.voltage_exponent) / time};
-  };
+  const auto at = [&](double clock) { return point_at(figures, idle, load, clock); };
   ClockPoint point = at(1);
   if (limit <= Watts(0) || point.power <= limit || load.time <= Seconds(0)) return point;
   // The logarithm of power over clock's logarithm is nearly straight: regula falsi between bounds (Illinois) ends in a
@@ -64,6 +66,10 @@ ClockPoint settle(const PowerFigures& figures, Watts idle, Watts limit, const Po
     last = value;
   }
   return at(std::exp(low));
+}
+
+Watts least_power(const PowerFigures& figures, Watts idle, const PowerLoad& load) {
+  return point_at(figures, idle, load, kLowestClock).power;
 }
 
 }  // namespace flopcast

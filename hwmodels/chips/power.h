@@ -51,6 +51,9 @@ Joules energy_of(const PowerFigures& figures, const GpuSpec& gpu, PowerKind kind
 /// Where the clock settles under `limit`. Chips do not go below a third of their clock: there the limit is exceeded.
 ClockPoint settle(const PowerFigures& figures, Watts idle, Watts limit, const PowerLoad& load);
 
+/// What the load draws at the lowest clock: no limit below can be kept.
+Watts least_power(const PowerFigures& figures, Watts idle, const PowerLoad& load);
+
 /// Idle power of a chip: the measured die's, or the same share of another board's limit.
 Watts idle_power(const PowerFigures& figures, const GpuSpec& gpu);
 

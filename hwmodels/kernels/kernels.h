@@ -63,6 +63,8 @@ struct GemmShape {
   double skew = 0;
   /// Rows of experts on other GPUs that a fused block sorts, sets to nought and sums up beside its own.
   double passing_rows = 0;
+  /// Of m: rows without a token that fill tiles up. They take time, and a part of the energy.
+  double idle_rows = 0;
 };
 
 enum class AttentionKind : std::uint8_t { forward, backward, decode };
@@ -177,6 +179,8 @@ class KernelModel {
   ClockPoint settled(const PowerLoad& load) const;
   /// Of the board, with a program on it and no kernel; nothing where no chip's power was measured.
   std::optional<Watts> idle() const;
+  /// What a large BF16 product draws at the lowest clock; nothing where no chip's power was measured.
+  std::optional<Watts> least_power() const;
   /// A kernel of this model at another clock.
   KernelTime at_clock(const KernelTime& kernel, double clock) const;
   /// Gap between two kernels of a stream that was filled ahead of time (no host wait).

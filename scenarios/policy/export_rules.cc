@@ -248,6 +248,13 @@ Classification classify(const ChipFigures& chip, const ExportRule& rule, const R
     }
   }
   decide(chip, rule, limbs, out);
+  const auto& designers = rule.approved_designers;
+  out.approved =
+      out.controlled != false && std::find(designers.begin(), designers.end(), chip.vendor) != designers.end();
+  if (out.approved) {
+    if (!out.note.empty()) out.note += "; ";
+    out.note += chip.vendor + " is an approved designer, of whose designs nothing is presumed";
+  }
   for (const RuleQuota& quota : rule.quotas) {
     if (chip.tpp) out.quotas.push_back({quota.name, std::floor(quota.tpp / *chip.tpp)});
   }
@@ -343,6 +350,14 @@ std::vector<const ExportRule*> also_in_force(const RuleBook& book, const Date& d
     if (rule.holds_on(day) && !rule.bites()) out.push_back(&rule);
   }
   return out;
+}
+
+const ExportRule* repeated_by(const ExportRule& amendment, const RuleBook& book, const Date& day) {
+  for (const ExportRule& rule : book.rules()) {
+    if (rule.holds_on(day) && rule.bites() && rule.limbs == amendment.limbs && amendment.kind == "amendment")
+      return &rule;
+  }
+  return nullptr;
 }
 
 Date nearest_day(const ExportRule& rule, const Date& day) {

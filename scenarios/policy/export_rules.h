@@ -42,6 +42,7 @@ struct RuleLimb {
   std::vector<std::string> chips;  ///< only these; empty: all
   std::vector<Threshold> terms;
   std::optional<Date> from, until;
+  bool operator==(const RuleLimb&) const = default;
 };
 
 struct RuleQuota {
@@ -75,6 +76,7 @@ struct ExportRule {
 struct MakerNote {
   std::string vendor, note;
   bool us_export = true;  ///< false: selling it asks for no licence of these rules
+  bool sold = true;       ///< false: rented only, so that no rule leaves it to a buyer
 };
 
 class RuleBook {
@@ -132,6 +134,7 @@ struct Classification {
   /// bound of another limb would free nothing); of a free one what keeps it off; of others the nearest of all.
   std::optional<Margin> decisive() const;
   std::vector<QuotaUse> quotas;
+  bool approved = false;  ///< of a designer of whom the rule presumes nothing (ExportRule::approved_designers)
   std::string note;
 };
 
@@ -162,6 +165,9 @@ std::vector<const ExportRule*> rules_on(const RuleBook& book, const Date& day);
 /// What else is in force on a day: rules that only advise, tax, ration or bind others than the exporter of a chip, and
 /// those without a formula.
 std::vector<const ExportRule*> also_in_force(const RuleBook& book, const Date& day);
+
+/// The rule in force that day whose bounds an amendment only repeats; null: it says something of chips of its own.
+const ExportRule* repeated_by(const ExportRule& amendment, const RuleBook& book, const Date& day);
 
 /// The day nearest to `day` on which the rule holds. @pre it took effect once.
 Date nearest_day(const ExportRule& rule, const Date& day);

@@ -324,7 +324,7 @@ RuleBook load_rule_book(const Libraries& libraries, std::span<const std::string>
     std::vector<proto::ExportRule> own = reader.read(libraries);
     if (const auto day = date_of(reader.book().read())) read = day;
     for (const proto::Maker& maker : reader.book().maker())
-      makers.insert(makers.begin(), {maker.vendor(), maker.note(), maker.us_export()});
+      makers.insert(makers.begin(), {maker.vendor(), maker.note(), maker.us_export(), maker.sold()});
     for (proto::ExportRule& rule : own) {
       const auto same = std::find_if(all.begin(), all.end(), [&](const auto& r) { return r.id() == rule.id(); });
       if (same == all.end())

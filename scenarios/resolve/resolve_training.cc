@@ -73,6 +73,7 @@ class TrainingResolver {
     if (!open_ && sound("training.expert_load") && sound("training.plan") && model_known_)
       check_expert_load(config.expert_load, config.plan, model_, places_, faults_);
     check_stated_load(t.expert_load(), places_, faults_);
+    note_unused_spread(t.expert_load());
     if (cluster_known_ && config.communication_sms >= out_.cluster.node.gpu.sms) {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
@@ -86,6 +87,8 @@ class TrainingResolver {
           fmt::format("{} = \"{}\" ({})", kGradientsField, name(config.software.gradients), t.software()));
     }
     for (int i = 0; i < t.open_size(); ++i) {
+      if (std::find(t.open().begin(), t.open().begin() + i, t.open(i)) != t.open().begin() + i)
+        add(fmt::format("training.open[{}]", i), quoted(t.open(i)) + " once more", "each thing that is open once");
       if (find_open_field(t.open(i)) != nullptr) continue;
       std::vector<std::string> names;
       for (const OpenField& field : open_fields()) names.emplace_back(field.name);
@@ -113,6 +116,7 @@ class TrainingResolver {
     if (config.iteration_graph && !config.cuda_graphs)
       add("training.iteration_graph", "true without graphs", "false, or training.cuda_graphs: true");
     schedule(config);
+    note_what_says_nothing(t, config);
     out_.training = std::move(config);
   }
 
@@ -130,6 +134,14 @@ class TrainingResolver {
   }
 
  private:
+  /// Another kind switches a spread off, as one does to compare: said, for a profile may have meant the other.
+  void note_unused_spread(const proto::ExpertLoad& load) {
+    if (load.has_kind() && load.kind() != "skewed" && load.coefficient_of_variation() > 0)
+      out_.notes.push_back(fmt::format(
+          "training.expert_load.coefficient_of_variation, {:g}, changes nothing beside kind: \"{}\"; skewed takes it",
+          load.coefficient_of_variation(), load.kind()));
+  }
+
   /// FP8 is trained with scales: one for each tensor, where nothing is said. None at all is a what-if.
   void settle_scaling(const proto::Precision& stated, PrecisionPlan& precision) {
     if (precision.linear != Precision::fp8) return;
@@ -144,6 +156,35 @@ class TrainingResolver {
           "WHAT-IF: FP8 operands without scales (training.precision.scaling: none), as no framework trains: casts and "
           "products are faster than they would be");
     }
+  }
+
+  /// Fields that are stated and change nothing.
+  void note_what_says_nothing(const proto::Training& t, const TrainingConfig& config) {
+    if (!model_known_ || !faults_.empty()) return;
+    std::vector<std::string> idle;
+    if (model_.moe.experts == 0) {
+      for (const auto& [stated, field] : {std::pair(t.plan().has_dispatcher(), "plan.dispatcher"),
+                                          {t.precision().has_dispatch(), "precision.dispatch"},
+                                          {t.has_expert_load(), "expert_load"},
+                                          {t.has_grouped_experts(), "grouped_experts"}})
+        if (stated) idle.push_back(fmt::format("training.{}", field));
+      if (!idle.empty())
+        out_.notes.push_back(fmt::format("{} has no experts: {} changes nothing", model_.name, fmt::join(idle, ", ")));
+    }
+    std::vector<std::string> closed;
+    for (const std::string& name : t.open())
+      if (!open_ && find_open_field(name)->alternatives(config).empty()) closed.push_back(name);
+    if (!closed.empty())
+      out_.notes.push_back(
+          fmt::format("training.open: of {} there is nothing else that this step may have", fmt::join(closed, ", ")));
+    if (model_.moe.experts == 0 || config.plan.expert == 1 || !sends_tokens_once(config.plan.dispatcher) ||
+        !cluster_known_)
+      return;
+    const std::string& architecture = out_.cluster.node.gpu.architecture;
+    if (architecture != "hopper" && architecture != "blackwell")
+      out_.notes.push_back(fmt::format(
+          "training.plan.dispatcher: DeepEP is made for Hopper and later; on {} it is priced as if there were one",
+          out_.cluster.node.gpu.name));
   }
 
   void check_split_sequence(const TrainingConfig& config, const std::string& plan) {

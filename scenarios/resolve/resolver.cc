@@ -173,10 +173,22 @@ class Resolver : private ResolveState {
     });
     if (!cluster_known_) return;
     note_slow_ports();
+    note_idle_figures();
     gather([&] {
       check_availability({in_.date(), in_.under_rule()}, out_.cluster.node.gpu, libraries_, places_, faults_,
                          out_.notes);
     });
+  }
+
+  /// Figures of a chip on which no kernel's time hangs: calibrating asks for one, unfused attention for the other.
+  void note_idle_figures() {
+    const proto::Gpu& gpu = in_.cluster().gpu_override();
+    std::vector<std::string> idle;
+    if (gpu.has_l2_capacity()) idle.emplace_back("l2_capacity (kernels were measured with that of their die)");
+    if (gpu.has_fp32_peak() && in_.training().attention_kernel() != "unfused")
+      idle.emplace_back("fp32_peak (only attention that is not fused asks for it)");
+    if (!idle.empty())
+      out_.notes.push_back(fmt::format("cluster.gpu_override changes no time by {}", fmt::join(idle, ", ")));
   }
 
   /// A NIC faster than the port it is plugged into shows in no result.

@@ -103,6 +103,26 @@ TEST_CASE("on another cluster a written step is replayed as anybody's traces", "
   CHECK(all.replayed(same, NodePricing::recorded).time.value() == Approx(all.time.value()).epsilon(0.05));
 }
 
+TEST_CASE("what compute nodes hold of waiting for the host is written, read and said elsewhere", "[chakra]") {
+  const std::string long_kernels = kPipeline;
+  std::string short_kernels = kPipeline;
+  short_kernels.replace(short_kernels.find("4096"), 4, "64");
+  const auto said = [](const std::string& text) {
+    const Written all(text, true);
+    ClusterSpec slower = all.scenario.cluster;
+    slower.node.nic_bandwidth = slower.node.nic_bandwidth / 4;
+    const auto has = [](const ChakraReport& report) {
+      return std::any_of(report.notes.begin(), report.notes.end(), [](const std::string& note) {
+        return note.find("in which the GPU waited for its host") != std::string::npos;
+      });
+    };
+    CHECK_FALSE(has(all.replayed(all.scenario.cluster)));
+    return has(all.replayed(slower));
+  };
+  CHECK(said(short_kernels));
+  CHECK_FALSE(said(long_kernels));
+}
+
 TEST_CASE("links at their full rate are those of the data sheet, as closed forms have it", "[chakra]") {
   const Scenario scenario =
       resolve_text(

@@ -198,12 +198,13 @@ TEST_CASE("a mechanism that is in force changes the step when it alone is switch
   const std::pair<const std::string&, std::vector<std::string>> cases[] = {
       {testing::kDense, {"training.plan.zero_stage=3"}},
       {testing::kDense, {"training.plan.tensor=2", "training.plan.data=2"}},
+      {testing::kDense, {"cluster.node=hgx-a100", "cluster.gpu_override.tdp=200 W"}},
       {testing::kSparse, {}}};
   for (const auto& [text, sets] : cases) {
     const Scenario scenario = loaded(text, sets);
     const Seconds whole = step_time(scenario, *scenario.training, {});
     for (const Mechanism& m : mechanisms()) {
-      if (!m.in_force(*scenario.training) || m.set.starts_with("training.plan.layer_split")) continue;
+      if (!m.in_force_in(scenario) || m.set.starts_with("training.plan.layer_split")) continue;
       CAPTURE(m.set, sets);
       TrainingConfig off = *scenario.training;
       m.switch_off(off);

@@ -67,7 +67,7 @@ TEST_CASE("a version is told what it knows, and the rest is named", "[analysis][
                                        !ContainsSubstring("--all2all-backend") &&
                                        ContainsSubstring("--cuda-graph-sizes 1 2 4"));
   CHECK_THAT(as("vllm-0.9", moe), !ContainsSubstring("async-scheduling") && !ContainsSubstring("--enable-eplb") &&
-                                      ContainsSubstring("redundant_experts: vllm of 0.9 has no flag for it") &&
+                                      ContainsSubstring("redundant_experts: vllm of 0.9.0 has no flag for it") &&
                                       ContainsSubstring("--cuda-graph-sizes 1 2 4"));
   CHECK_THAT(as("sglang-0.4", moe), ContainsSubstring("--enable-ep-moe") && !ContainsSubstring("--ep-size") &&
                                         ContainsSubstring("--enable-deepep-moe --deepep-mode auto") &&

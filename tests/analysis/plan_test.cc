@@ -402,5 +402,14 @@ TEST_CASE("plans are compared draw by draw: what both share is off by the same f
     if (plan.step > best.step) CHECK(slower_share(plan, best) > 0.4);
     CHECK(slower_share(plan, best) + slower_share(best, plan) <= 1);
   }
+  // Two plans 1 % apart: kernels of the same shapes are off by the same, others by what they scatter about their fit.
+  ReplayedPlan close = best;
+  close.step = best.step * 1.01;
+  for (double& drawn : close.drawn) drawn *= 1.01;
+  CHECK(slower_share(close, best) == 1);
+  close.screened.choice.tensor = 2 * best.screened.choice.tensor;
+  CHECK(best.shapes_log_sd > 0.005);
+  CHECK(slower_share(close, best) > 0.5);
+  CHECK(slower_share(close, best) < 0.9);
   CHECK_THAT(to_text(study, TextStyle(false)), ContainsSubstring("of the draws"));
 }

@@ -55,9 +55,31 @@ TEST_CASE("policy answer of a day: what else is in force, and no chips of later 
   CHECK(chip(early, "tpu-v7").later());
   CHECK(chip(early, "h20").later());
   CHECK_FALSE(chip(early, "a100-sxm").later());
+  CHECK(row_of(early.works(0), "a800-sxm").later());
+  const testing::Outcome csv =
+      testing::flopcast("policy answer 2022-10-06 --for " + file + " --chips a800-sxm --csv -");
+  CHECK_THAT(csv.out, ContainsSubstring("later,sold,also_in_force") && !ContainsSubstring("launched later"));
+  const std::string page = folder.path() + "/page.html";
+  REQUIRE(testing::flopcast("policy answer 2022-10-06 --for " + file + " --chips a800-sxm --html " + page).code == 0);
+  CHECK_THAT(testing::contents(page), ContainsSubstring("Launched behind 2022-10-06") && ContainsSubstring("later"));
   const testing::Outcome text = testing::flopcast("policy answer 2022-10-06 --for " + file + " --chips tpu-v7");
   CHECK_THAT(text.out, ContainsSubstring("Launched behind 2022-10-06, so no chips of that day: ") &&
                            !ContainsSubstring("Of the chips that exist and are free, tpu-v7"));
+}
+
+TEST_CASE("policy answer: an amendment repeats nothing, approved designers are presumed nothing", "[policy]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kSparse);
+  const report::PolicyAnswer a = answered("2025-08-15 --for " + file + " --chips h20");
+  for (const report::JudgedChip& chip : a.chips()) {
+    for (const std::string& also : chip.also()) {
+      CHECK_THAT(also, !ContainsSubstring("R2024_04"));
+      CHECK_THAT(also, !ContainsSubstring("R2025_01_FOUNDRY"));  // of the library's makers all are approved
+    }
+    CHECK(chip.sold() == !(chip.chip().starts_with("tpu") || chip.chip().starts_with("trainium")));
+  }
+  const std::string text = testing::flopcast("policy answer 2022-10-06 --for " + file + " --chips h20").out;
+  CHECK_THAT(testing::one_line(text), ContainsSubstring("not addressed (NVIDIA, AMD only), rented only"));
 }
 
 TEST_CASE("policy answer: chips by margin, the work on each, what binds", "[policy]") {

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "analysis/render/text/format.h"
@@ -414,6 +415,16 @@ TEST_CASE("no option takes a number that is none, or a text that steers a termin
     CHECK(outcome.code == 2);
     CHECK(first_unplain(outcome.out + outcome.err, LineEnds::allowed) == std::string::npos);
   }
+}
+
+TEST_CASE("calibrate says what is wrong with folder and cards at once", "[program]") {
+  const testing::Outcome refused =
+      testing::flopcast("calibrate --measurements ./no-such-folder --add h100sxm=a.json --add nothing");
+  CHECK(refused.code != 0);
+  const std::string said = testing::one_line(refused.err);
+  for (const char* part : {"no-such-folder, which is no folder", "\"h100sxm\"", "h100-sxm", "GPU=FILE"})
+    CHECK(has(said, part));
+  CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') < 12);
 }
 
 }  // namespace

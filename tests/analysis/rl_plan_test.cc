@@ -48,6 +48,8 @@ TEST_CASE("plan of a loop ranks layouts, its own among them, and each takes as l
   CHECK(std::any_of(study.plans.begin(), study.plans.end(), [&](const auto& p) { return p.choice == *study.own; }));
   const PlannedLoop& best = study.plans.front();
   CHECK(step_of(scenario_text(study, best.choice, testing::environment())).value() == Approx(best.step.value()));
+  std::set<std::string> said;  // no two layouts look the same
+  for (const PlannedLoop& plan : study.plans) CHECK(said.insert(loop_text(plan.choice)).second);
   CHECK_THAT(to_text(study), ContainsSubstring("The scenario's own layout"));
   CHECK_THAT(to_csv(study), ContainsSubstring("in turn: train DP"));
   CHECK(to_message(study).plans_size() == static_cast<int>(study.plans.size()));
@@ -116,6 +118,26 @@ TEST_CASE("size names the smallest cluster that makes the run in time", "[size][
   CHECK(none.not_met.size() == 1);
   CHECK_THROWS_WITH(size_loop(kLoop, testing::environment(), {}, options), ContainsSubstring("rl.run.steps"));
   CHECK_THROWS_WITH(size_loop(kLoop, testing::environment(), kSmall, {}), ContainsSubstring("--budget"));
+}
+
+TEST_CASE("size of a loop on two kinds of GPU: both grow in proportion, at the mean of their prices", "[size][rl]") {
+  std::vector<std::string> sets = kSmall;
+  for (const char* set : {"rl.rollout_cluster.node=hgx-h200", "rl.rollout_cluster.nodes=2",
+                          "rl.rollout_cluster.fabric=rail-ft2", "cluster.nodes=1", "date=2025-06-01"})
+    sets.emplace_back(set);
+  TrainingSizeOptions options;
+  options.workers = 2;
+  options.deadline = Seconds(3600.0 * 24 * 30);  // any does
+  options.nodes = {"hgx-h100"};
+  options.most_gpus = 48;
+  const TrainingSize size = size_loop("rl_llama_8b_async_16_h100", testing::environment(), sets, options);
+  REQUIRE(size.met.size() == 1);
+  const TrainingCluster& best = size.met.front();
+  CHECK(best.nodes == 1);
+  CHECK(best.gpus == 24);
+  CHECK(best.text() == "1 x hgx-h100 + 2 x hgx-h200");
+  CHECK_THAT(best.layout, ContainsSubstring("8 + 16 apart"));
+  CHECK_THAT(to_csv(size), ContainsSubstring("2 x hgx-h200"));
 }
 
 }  // namespace

@@ -100,7 +100,10 @@ TEST_CASE("two kinds of GPU: each draws its own power, and is judged by the rule
   CHECK(find_metric(found, "rl.engine_gpu")->shown() == "h20");
   CHECK(said(two, "taken of both kinds of GPU"));
   // A kind that nobody rents out is no other kind's price.
-  CHECK_THROWS_WITH(ran({"price.model=rental"}), ContainsSubstring("h20 (on demand)"));
+  CHECK_THROWS_WITH(ran({"price.model=rental"}),
+                    ContainsSubstring("h20, of which no offer is known") && ContainsSubstring("owned or amortised"));
+  CHECK_THROWS_WITH(ran({"price.model=rental", "price.rental.term=3-yaer", "rl.rollout_cluster.node=hgx-h100"}),
+                    ContainsSubstring("price.rental.term") && ContainsSubstring("expected one of"));
 }
 
 TEST_CASE("cost of a loop: the kinds and numbers of GPUs, both prices, a range of the hours", "[rl][money]") {

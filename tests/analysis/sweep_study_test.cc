@@ -6,6 +6,8 @@
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
+#include "workloads/rl/algorithms.h"
 
 namespace flopcast {
 namespace {
@@ -235,9 +237,18 @@ TEST_CASE("Replicas need something random", "[sweep]") {
   const std::string step = testing::kDense.substr(0, testing::kDense.find("run {"));
   CHECK_THAT(StudyFile(axis, step).faults(), ContainsSubstring("in which nothing is random"));
   // What is wrong with a library's name stands where it is written.
-  const std::string of_library = "axis { path: \"training.schedule\" entries { kind: \"algorithms\" } }\n";
+  const std::string of_library = "axis { path: \"training.schedule\" entries { kind: \"algoritms\" } }\n";
   CHECK_THAT(StudyFile(of_library).faults(),
-             ContainsSubstring("axis[0].entries.kind: found \"algorithms\"") && ContainsSubstring(".textproto:"));
+             ContainsSubstring("axis[0].entries.kind: found \"algoritms\"") && ContainsSubstring(".textproto:"));
+  const std::string loop =
+      testing::contents(testing::source_dir() + "/scenarios/library/rl_llama_8b_16_h100.textproto");
+  const SweepStudy drawn = StudyFile(
+                               "replicas: 2\naxis { name: \"algorithm\" path: \"rl.algorithm\" entries { kind: "
+                               "\"algorithms\" where: \"name != 'ppo'\" } }\n",
+                               loop)
+                               .load();
+  CHECK(drawn.product == 2 * (algorithms().size() - 1));
+  CHECK(candidate_at(drawn, 2).sets.back().starts_with("rl.seed="));
 }
 
 }  // namespace

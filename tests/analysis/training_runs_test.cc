@@ -307,6 +307,58 @@ TEST_CASE("rows of experts that PyTorch's kernels for indices move take their ad
   CHECK(layer(false, Phase::mlp_forward) - without > 1.5 * additions);
 }
 
+TEST_CASE("layers with experts that are done again stop before their last product and its sums") {
+  const std::vector<std::string> again{"training.recompute.full_layer=true"};
+  Scenario s = testing::resolved("mixtral_8x7b_64_h100", again);
+  const auto step = [&](bool early, bool indexed) {
+    s.training->software.stops_early = early;
+    s.training->software.indexed_rows = indexed;
+    RunOptions options;
+    options.allow_oom = true;
+    return step_time(s, *s.training, options).value();
+  };
+  // Of a layer's experts a third of the products, and their rows' sums: additions of PyTorch's kernels are slower.
+  const double spared = step(false, false) - step(true, false);
+  CHECK(spared > 0);
+  CHECK(step(false, true) - step(true, true) > spared);
+  // Rows that are weighted behind the experts are kept for that, so that their product is done again.
+  s.training->software.indexed_once = true;
+  CHECK(step(false, false) - step(true, false) < spared);
+}
+
+TEST_CASE("a host that falls behind at the embedding and the head is waited for, and said to be") {
+  Scenario s = testing::resolved("llama_3_1_8b_64_h100");
+  const auto waited = [&](double module_us) {
+    s.training->software.host_module = Seconds(module_us * 1e-6);
+    const TrainingReport report = run_training(s, {});
+    return std::pair(report.step_time.value(), report.mean.host.value());
+  };
+  // The head's calls, slow enough to be behind its products too.
+  const auto [quick_step, quick_wait] = waited(0);
+  const auto [slow_step, slow_wait] = waited(1e6);
+  CHECK(quick_wait == 0);
+  s.training->mechanisms.embedding_head_mtp = false;
+  const auto [without_step, without_wait] = waited(1e6);
+  CHECK(slow_wait > 1.02 * without_wait);
+  CHECK(slow_step - without_step > 0.9 * (slow_wait - without_wait));
+}
+
+TEST_CASE("experts whose products apply the activation spare the kernels between them, in MXFP8 alone") {
+  const auto step = [](bool fused, std::vector<std::string> sets) {
+    sets.push_back("cluster.node=gb200-nvl72");
+    sets.push_back("cluster.fabric=nvl72");
+    Scenario s = testing::resolved("mixtral_8x7b_64_h100", sets);
+    s.training->software.fuses_expert_activation = fused;
+    RunOptions options;
+    options.allow_oom = true;
+    return step_time(s, *s.training, options).value();
+  };
+  const std::vector<std::string> mx{"training.precision.linear=fp8", "training.precision.scaling=mx"};
+  CHECK(step(true, mx) < 0.995 * step(false, mx));
+  CHECK(step(true, mx) > 0.8 * step(false, mx));
+  CHECK(step(true, {}) == step(false, {}));
+}
+
 TEST_CASE("layers that PyTorch compiles, its loss and its norms take the kernels that it runs") {
   Scenario s = testing::resolved("h100_llama_3_1_8b_bf16_8");
   const auto step = [&](auto change) {
@@ -508,6 +560,19 @@ TEST_CASE("loads of GPUs are not loads of experts, and a capacity bounds either"
   CHECK_THROWS_WITH(with("training.expert_load.capacity_factor=0"), Catch::Matchers::ContainsSubstring("0.1"));
   CHECK_THROWS_WITH(with("training.expert_load.capacity_factor=4.5"),  // 8 experts, 2 per token
                     Catch::Matchers::ContainsSubstring("at most 4"));
+}
+
+TEST_CASE("a spread that another kind of load switches off is said to change nothing") {
+  const auto notes = [](std::vector<std::string> sets) {
+    sets.push_back("training.expert_load.coefficient_of_variation=0.3");
+    std::string all;
+    for (const std::string& note : testing::resolved("mixtral_8x7b_64_h100", sets).notes) all += note + "\n";
+    return all;
+  };
+  CHECK_THAT(notes({"training.expert_load.kind=balanced"}),
+             Catch::Matchers::ContainsSubstring(
+                 "training.expert_load.coefficient_of_variation, 0.3, changes nothing beside kind: \"balanced\""));
+  CHECK_THAT(notes({"training.expert_load.kind=skewed"}), !Catch::Matchers::ContainsSubstring("changes nothing"));
 }
 
 TEST_CASE("a plan that its software cannot run is refused") {

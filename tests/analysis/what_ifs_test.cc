@@ -10,6 +10,7 @@
 namespace flopcast {
 namespace {
 
+using Catch::Matchers::ContainsSubstring;
 using Sets = std::vector<std::string>;
 
 const std::string kStep = R"(title: "Eight layers on one GPU"
@@ -46,6 +47,11 @@ double figure(const std::string& text, const Sets& sets, const std::string& name
 }
 
 double step(const Sets& sets, const std::string& name = "training.step_time_s") { return figure(kStep, sets, name); }
+
+bool says(const Report& report, const std::string& part) {
+  constexpr int kOneLine = 10'000;
+  return report.text(false, kOneLine).find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -109,6 +115,49 @@ TEST_CASE("supposed matrix units of twice the rate are used", "[what-if]") {
   CHECK(step({peak + "500 TFLOPS"}) > 1.3 * today);
   // Fewer SMs with the same sum are not stronger ones.
   CHECK(step({peak + "989.4 TFLOPS", "cluster.gpu_override.sms=100"}) > 1.05 * today);
+}
+
+TEST_CASE("a board's limit is a mechanism on every die, and switched off costs nothing", "[what-if]") {
+  const std::string off = "training.mechanisms.board_limit=false";
+  for (const char* node : {"hgx-a100", "hgx-b200", "hgx-h100"}) {
+    INFO(node);
+    const Sets capped = {std::string("cluster.node=") + node, "cluster.gpu_override.tdp=220 W"};
+    const Sets sold = {capped.front()};
+    const double free = step({sold.front(), off});
+    CHECK(step(capped) > 1.05 * step(sold));
+    CHECK(step({capped.front(), capped.back(), off}) == Approx(free).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("a board's limit that no card keeps is said to be one", "[what-if]") {
+  const std::string kept = "cluster.gpu_override.tdp=300 W", unkept = "cluster.gpu_override.tdp=100 W";
+  for (const std::string& work : {kStep, kLone}) {
+    CHECK(says(run_with(work, {unkept}), "keeps to 100 W"));
+    CHECK_FALSE(says(run_with(work, {kept}), "keeps to"));
+  }
+  CHECK(step({unkept}) == Approx(step({"cluster.gpu_override.tdp=150 W"})));
+}
+
+TEST_CASE("hours of a run that states how it is interrupted are as sure as its step", "[what-if]") {
+  const std::string run =
+      "run { phase { name: \"all\" tokens: \"10B\" } }\nprice { gpu: \"2 USD/h\" source: \"assumed\" }\n";
+  const auto of = [&](const std::string& name) {
+    return figure(kStep + run, {"resilience.checkpoint_interval=1 h"}, name);
+  };
+  for (const char* quantile : {"p5", "p50", "p95"}) {
+    CHECK(of(std::string("projection.gpu_hours_range.") + quantile) / of("projection.gpu_hours") ==
+          Approx(of(std::string("training.step_time_range_s.") + quantile) / of("training.step_time_s")));
+  }
+}
+
+TEST_CASE("what is stated and changes nothing is said to", "[what-if]") {
+  CHECK(says(run_with(kStep, {"training.plan.dispatcher=all_to_all", "training.grouped_experts=false"}),
+             "llama-3.1-8b has no experts: training.plan.dispatcher, training.grouped_experts changes nothing"));
+  CHECK(says(run_with(kStep, {"training.open=dispatcher"}), "training.open: of dispatcher there is nothing else"));
+  CHECK(says(run_with(kStep, {"cluster.gpu_override.l2_capacity=10 MB"}), "changes no time by l2_capacity"));
+  CHECK_FALSE(says(run_with(kStep, {"training.open=recompute"}), "training.open: of"));
+  CHECK_THROWS_WITH(run_with(kStep, {"training.open[0]=recompute", "training.open[1]=recompute"}),
+                    ContainsSubstring("\"recompute\" once more"));
 }
 
 TEST_CASE("frozen weights have no gradients to count", "[what-if]") {

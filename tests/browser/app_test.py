@@ -125,6 +125,10 @@ def move_passes(browser, shots):
     until("toy", browser, READY)
     browser.keys("#run", ENTER)
     until("toy run", browser, "return runs.at(-1).label === 'toy' && runs.at(-1).state === 'done' && document.getElementById('told').textContent === 'done'")
+    # A text of another title is not what was loaded.
+    browser.script("const t = document.getElementById('text'); t.value = t.value.replace('toy', 'top'); t.dispatchEvent(new Event('input'))")
+    assert browser.script("return state.name") == ""
+    browser.script("const t = document.getElementById('text'); t.value = t.value.replace('top', 'toy'); t.dispatchEvent(new Event('input')); state.name = 'toy'")
     browser.script("open_tab('schedule')")
     until("passes", browser, "return plan && plan.rows === 4 && /bubble/.test(document.getElementById('schedule_told').textContent)")
     if shots:

@@ -139,6 +139,23 @@ TEST_CASE("measured kernels of A100 and B200 are met, microseconds of aiconfigur
   CHECK(us(b200.gemm(experts)) == Approx(3274).epsilon(0.15));
 }
 
+TEST_CASE("FP4 is faster where SMs multiply it faster than the die that was measured") {
+  const GemmShape large{GemmKind::dense, 16384, 16384, 8192, 1, Precision::fp4, Scaling::none, Precision::bf16};
+  const auto time = [&](const GpuSpec& chip) { return KernelModel(chip, calibration()).gemm(large).time.value(); };
+  // 6 times its products in BF16 instead of 4, on 160 SMs instead of 148: data sheets say 15 instead of 10 PFLOPS.
+  CHECK(time(gpu("gb200")) / time(gpu("gb300")) > 1.3);
+  CHECK(time(gpu("gb200")) / time(gpu("gb300")) < 1.6);
+  CHECK(time(gpu("b200-sxm")) > time(gpu("gb200")));
+  GpuSpec supposed = gpu("gb200");
+  supposed.fp4_peak = supposed.fp4_peak * 1.5;
+  CHECK(time(gpu("gb200")) / time(supposed) > 1.2);
+  GemmShape fp8 = large;
+  fp8.precision = Precision::fp8;
+  fp8.scaling = Scaling::mx;
+  fp8.vendor_library = true;
+  CHECK(KernelModel(supposed, calibration()).gemm(fp8).time == KernelModel(gpu("gb200"), calibration()).gemm(fp8).time);
+}
+
 TEST_CASE("a chip whose die borrows a measured one's prices borrows its board's limit with them") {
   // One table, hence one order: B300 has more SMs than B200, and more power.
   const GemmShape large{GemmKind::dense, 8192, 8192, 8192, 1, Precision::bf16, Scaling::none, Precision::bf16};

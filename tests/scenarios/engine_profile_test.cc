@@ -108,6 +108,19 @@ TEST_CASE("benchmarks that profiles know are clients, and only one prompt leaves
     for (const auto& start : profile.message.started())
       CHECK(find_policy(benchmark_clients(), start.client()) != nullptr);
   }
+  // A version's own starts stand before those that it takes over.
+  const auto starts = [](const char* engine) {
+    std::vector<std::string> models;
+    for (const auto& start : load_entry<proto::EngineProfile>(libraries(), engine).message.started())
+      models.push_back(start.model_size() > 0 ? start.model(0) : "");
+    return models;
+  };
+  std::vector<std::string> later = starts("vllm-0.18");
+  CHECK(std::vector<std::string>(later.begin(), later.begin() + 2) ==
+        std::vector<std::string>{"minimax-m2.5", "minimax-m2.5"});
+  later.erase(later.begin(), later.begin() + 2);
+  CHECK(later == starts("vllm-0.11"));
+  CHECK(later.back().empty());  // vLLM 0.9's, for every model
   const std::string cold = replaced(replaced(kAsked, "llama-3.1-70b", "deepseek-r1"), "tensor: 4", "tensor: 8");
   CHECK(cold_prompts(engine(load_text(cold))) > Seconds(0.1));
   CHECK(cold_prompts(engine(load_text(kAsked))) > Seconds(0.1));

@@ -210,7 +210,11 @@ TEST_CASE("what else is in force on a day is found beside what bites", "[policy]
   CHECK(book.read() == day("2026-11-21"));
   REQUIRE(book.note_of("Huawei"));
   CHECK_FALSE(book.note_of("Huawei")->us_export);
+  CHECK(book.note_of("Huawei")->sold);
+  CHECK_FALSE(book.note_of("Google")->sold);
   CHECK(book.note_of("NVIDIA") == nullptr);
+  CHECK(repeated_by(book.at("R2024_04"), book, day("2024-06-01")) == &book.at("R2023_10"));
+  CHECK(repeated_by(book.at("D2025_08"), book, day("2025-09-01")) == nullptr);
 }
 
 TEST_CASE("a chip is found by the names it goes by", "[policy]") {

@@ -262,6 +262,28 @@ TEST_CASE("broken entries of the user's own are diagnosed where they stand") {
   }
 }
 
+TEST_CASE("a profile of software that contradicts itself is refused") {
+  const TemporaryFolder mine;
+  const auto fault = [&](const std::string& text) -> std::string {
+    mine.write("software/mine.textproto", "base: \"torchtitan-2024.12-eager\"\n" + text);
+    try {
+      Libraries({mine.path(), flopcast::testing::source_dir()}).software("mine");
+      return "";
+    } catch (const InputError& error) {
+      return error.what();
+    }
+  };
+  CHECK(fault("title: \"mine\"") == "");
+  CHECK_THAT(
+      fault("indexed_once: true"),
+      ContainsSubstring("mine.textproto:2:1: indexed_once: found true beside indexed_rows: true, expected false, "
+                        "or indexed_rows: false: one of them"));
+  CHECK(fault("indexed_once: true indexed_rows: false") == "");
+  CHECK_THAT(fault("compiled_layers: true"), ContainsSubstring("found true beside eager: true"));
+  CHECK_THAT(fault("eager: false\nfused_norms: true"),
+             ContainsSubstring("mine.textproto:3:1: fused_norms: found true without eager, expected false"));
+}
+
 TEST_CASE("show prints the file as written and a variant in full") {
   const std::string text = to_text("h800-sxm", libraries());
   CHECK_THAT(text, ContainsSubstring("The H100 for China after October 2022") &&

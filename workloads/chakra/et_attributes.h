@@ -8,6 +8,7 @@ inline constexpr const char* kEtFlows = "flopcast_flows";        ///< doubles, t
 inline constexpr const char* kEtTogether = "flopcast_together";  ///< bool: a group leaves when its last rank is done
 inline constexpr const char* kEtCluster = "flopcast_cluster";    ///< text, of the file: what seconds and flows hold for
 inline constexpr const char* kEtRanks = "flopcast_ranks";        ///< integer, of the file: ranks of the job
+inline constexpr const char* kEtHostWait = "flopcast_host_wait";  ///< double, of the file: of its compute nodes
 /// bool, of the file: ranks are left out that do as those that are there, at the same times.
 inline constexpr const char* kEtFolded = "flopcast_folded";
 

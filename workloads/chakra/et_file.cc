@@ -126,6 +126,8 @@ class EtReader {
       if (!message.is(2, WireReader::Type::bytes)) continue;
       const EtAttribute attribute = read_attribute(message.message(), trace_.schema);
       if (attribute.name == kEtCluster) trace_.cluster = visible(attribute.text);
+      if (attribute.name == kEtHostWait && std::isfinite(attribute.real))
+        trace_.host_wait = Seconds(std::max(0.0, attribute.real));
       if (attribute.name == kEtFolded) trace_.folded = attribute.integer != 0;
       if (attribute.name == kEtRanks)
         trace_.job_ranks = static_cast<int>(std::clamp<std::int64_t>(attribute.integer, 0, kMostRanks));

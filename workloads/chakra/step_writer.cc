@@ -449,6 +449,14 @@ void StepWriter::write_node(std::string& out, OpId op, std::uint32_t program, Ra
   }
 }
 
+Seconds StepWriter::host_wait(RankId gpu) const {
+  const std::uint32_t program = stands_for(gpu);
+  Seconds sum;
+  for (const PassRecord& pass : step_.passes)
+    if (pass.rank == program) sum += pass.host * static_cast<double>(pass.times);
+  return sum;
+}
+
 std::string StepWriter::rank_file(RankId gpu, bool folded) {
   const std::uint32_t program = stands_for(gpu);
   WireWriter metadata;
@@ -465,6 +473,9 @@ std::string StepWriter::rank_file(RankId gpu, bool folded) {
   add(kEtCluster, kText, 0, cluster_);
   add(kEtRanks, kInt64, static_cast<std::uint64_t>(ranks()));
   add(kEtFolded, kBool, folded ? 1 : 0);
+  WireWriter wait = attribute(kEtHostWait);
+  wait.number(kDouble, host_wait(gpu).value());
+  metadata.message(2, wait);
   WireWriter length;
   length.raw(metadata.str().size());
   std::string out = length.str() + metadata.str();

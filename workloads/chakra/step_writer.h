@@ -31,6 +31,9 @@ class StepWriter {
   /// The trace of a GPU: of one that was not replayed that of the GPU which stands for it, its partners moved along.
   /// @param folded ranks are left out that others stand for.
   std::string rank_file(RankId gpu, bool folded);
+  /// What the compute nodes of a GPU hold of waiting for the host: a layer waits for its host only as long as neither
+  /// kernels nor communication take, so that with other links it would be another time.
+  Seconds host_wait(RankId gpu) const;
   /// Communicators of all ranks written so far.
   std::string groups_json() const;
 

@@ -95,6 +95,7 @@ struct RankTrace {
   /// Of a file that the program itself wrote: the cluster that its times and flows hold for, else empty. There the
   /// latency of a node that communicates is what is recorded.
   std::string cluster;
+  Seconds host_wait;    ///< of such a file: what its compute nodes hold of waiting for the host
   int job_ranks = 0;    ///< of such a file
   bool folded = false;  ///< of such a file: ranks are left out that do as those that are there
   std::vector<TraceFlow> flows;

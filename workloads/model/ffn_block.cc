@@ -93,6 +93,12 @@ void expert_biases(KernelWriter& list, const Ffn& ffn, bool forward) {
   }
 }
 
+/// What lies between the products of experts is done by them.
+bool fuses_activation(const LayerWork& work, const Ffn& ffn) {
+  return work.habits.fuses_expert_activation && ffn.experts > 0 && work.precision.fp8() &&
+         work.precision.scaling == Scaling::mx;
+}
+
 void forward(KernelWriter& list, const Ffn& ffn) {
   const LayerWork& work = list.work();
   const double h = ffn.stream;
@@ -104,16 +110,19 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   if (ffn.experts == 0) tensor_gather(list, first, separate(list, ffn) ? 2 : 1);
   expert_biases(list, ffn, true);
   const double written = activation_element(work, ffn);
-  if (halves_are_strided(work) && work.model.gated_ffn) {
+  if (fuses_activation(work, ffn)) {
+    // By the product of gate and up, which casts it too.
+  } else if (halves_are_strided(work) && work.model.gated_ffn) {
     list.memory("activation", MemoryKernel::strided, ffn.between * ffn.width * 2 * kStridedBytes, 2);
   } else if (work.habits.eager_elementwise && work.model.gated_ffn) {  // SiLU 4, product 6
     list.memory("activation", MemoryKernel::elementwise, ffn.between * ffn.width * 10, 2);
   } else {
     list.memory("activation", MemoryKernel::swiglu, ffn.between * (ffn.in * 2 + ffn.width * written));
   }
-  if (written == 2) list.quantize("cast activation", ffn.between * ffn.width);
+  if (written == 2 && !fuses_activation(work, ffn)) list.quantize("cast activation", ffn.between * ffn.width);
   if (work.precision.activations == Precision::fp8) list.quantize("cast kept activation input", ffn.rows * ffn.in);
-  if (work.last == LastProduct::left_out && ffn.part == LayerPart::dense_ffn) return;
+  // Rows that are weighted behind the experts (index_add_) are kept for the weights' gradients.
+  if (work.last == LastProduct::left_out && !(ffn.experts > 0 && work.habits.indexed_once)) return;
   const int second = gemm(list, ffn, "down", h, ffn.width);
   if (ffn.experts == 0) tensor_scatter(list, second);
 }
@@ -136,7 +145,9 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
   }
   // dy and the kept input in, the input's gradient (and the output, when recomputed) out.
   const double again = work.again.activation_function ? ffn.width * 2 : 0;
-  if (halves_are_strided(work) && work.model.gated_ffn) {
+  if (fuses_activation(work, ffn)) {
+    // By the product that the gradient of the activation comes from.
+  } else if (halves_are_strided(work) && work.model.gated_ffn) {
     // Of one half's gradient a product of tensors that lie in a row, of the other's a product and SiLU; both put
     // together.
     list.memory("activation backward", MemoryKernel::strided, ffn.rows * ffn.width * 2 * kStridedBytes, 2);
@@ -149,10 +160,10 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
     list.memory("activation backward", MemoryKernel::swiglu_backward,
                 ffn.rows * (ffn.width * 2 + ffn.in * 2 + ffn.in * 2 + made_again));
   }
-  if (ffn.experts > 0) {
+  if (ffn.experts > 0 && !fuses_activation(work, ffn)) {
     list.memory("routing weight gradients", MemoryKernel::swiglu_backward, ffn.rows * ffn.width * 2 * 2);
   }
-  list.quantize("cast gate_up gradient", ffn.rows * ffn.in);
+  if (!fuses_activation(work, ffn)) list.quantize("cast gate_up gradient", ffn.rows * ffn.in);
   list.quantize_transposed("transpose gradient", ffn.rows * h, std::max(1, ffn.experts));
   if (work.precision.fp8_rows())
     list.quantize_transposed("transpose FFN operands", ffn.rows * (h + ffn.in + ffn.width), std::max(1, ffn.experts));
@@ -291,9 +302,10 @@ void block_forward(KernelWriter& list, FfnPart part) {
   const bool rows = work.moe && part != FfnPart::shared;
   if (rows) rows_to_experts(list);
   networks(list, part, forward);
+  // What is left out has nothing behind it.
+  if (part == FfnPart::shared || (work.last == LastProduct::left_out && !work.habits.indexed_once)) return;
   if (rows) sum_rows(list, "sum rows of a token", true);
-  if (part == FfnPart::shared) return;
-  if (work.last == LastProduct::left_out && !rows) return;  // nor what comes behind it
+  if (work.last == LastProduct::left_out) return;
   if (!(work.moe && work.experts.exchanged)) tensor_all_reduce(list);
   for (int i = 0; i < work.model.norms_behind_ffn(); ++i)
     list.norm("norm behind the FFN", work.own_tokens * work.model.hidden, false);

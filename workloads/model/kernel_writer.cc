@@ -113,6 +113,7 @@ int KernelWriter::grouped(std::string_view role, double m, double n, double k, i
   GemmShape shape = gemm(masked ? GemmKind::grouped_masked : GemmKind::grouped_contiguous, m, n, k);
   shape.groups = experts;
   if (!masked) shape.skew = work_.experts.skew;
+  shape.idle_rows = std::max(0.0, work_.experts.multiplied_rows - work_.experts.rows);
   shape.vendor_library = false;
   return add(role, shape, 1);
 }

@@ -175,15 +175,16 @@ struct KernelHabits {
   /// dropout: with a mask of their own.
   bool unfused_attention = false;
   bool attention_dropout = false;
-  bool repeats_keys = false;          ///< SoftwareProfile::repeats_keys
-  bool gathers_context = false;       ///< SoftwareProfile::gathers_context
-  bool separate_projections = false;  ///< SoftwareProfile::separate_projections
-  bool distributed_tensors = false;   ///< SoftwareProfile::distributed_tensors
-  bool scatters_per_product = false;  ///< SoftwareProfile::scatters_per_product
-  int expert_bias_kernels = 0;        ///< SoftwareProfile::expert_bias_kernels
-  bool complex_positions = false;     ///< SoftwareProfile::complex_positions
-  bool indexed_rows = false;          ///< SoftwareProfile::indexed_rows
-  bool indexed_once = false;          ///< SoftwareProfile::indexed_once
+  bool repeats_keys = false;             ///< SoftwareProfile::repeats_keys
+  bool gathers_context = false;          ///< SoftwareProfile::gathers_context
+  bool separate_projections = false;     ///< SoftwareProfile::separate_projections
+  bool distributed_tensors = false;      ///< SoftwareProfile::distributed_tensors
+  bool scatters_per_product = false;     ///< SoftwareProfile::scatters_per_product
+  int expert_bias_kernels = 0;           ///< SoftwareProfile::expert_bias_kernels
+  bool complex_positions = false;        ///< SoftwareProfile::complex_positions
+  bool indexed_rows = false;             ///< SoftwareProfile::indexed_rows
+  bool indexed_once = false;             ///< SoftwareProfile::indexed_once
+  bool fuses_expert_activation = false;  ///< SoftwareProfile::fuses_expert_activation
   /// Norms, rotary positions, gated activations and residuals as PyTorch's chains of kernels, norms in FP32.
   bool eager_elementwise = false;
   bool fused_norms = false;      ///< SoftwareProfile::fused_norms

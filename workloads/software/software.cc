@@ -67,6 +67,7 @@ std::string to_text(const SoftwareProfile& software) {
                         software.expert_bias_kernels > 1 ? "products" : "second products");
   if (software.indexed_once) text += ", rows of experts gathered and added up once by index_select and index_add_";
   if (software.indexed_rows) text += ", rows of experts gathered and added up by PyTorch's kernels for indices";
+  if (software.fuses_expert_activation) text += ", activations of experts within their products in MXFP8";
   if (software.bf16_loss) text += ", the loss of logits in BF16";
   if (software.stops_early) text += ", layers done again without their last product and what comes behind it";
   if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";

@@ -77,14 +77,16 @@ struct SoftwareProfile {
   bool memory_seen = false;           ///< its peaks of memory were held against published ones
   bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
   bool indexed_once = false;          ///< by index_select and index_add_ alone, in BF16; PyTorch's own top-k and sort
-  double accumulation_bytes = 0;      ///< moved per parameter to add a micro-batch's gradients to those before
-  bool blocking_messages = false;     ///< both ranks of a pipeline's message stop for it
-  bool scatters_messages = false;     ///< GPUs that share matrices send a part of it each, put together behind it
-  Seconds host_message;   ///< host time of a pipeline's message that comes in, with nothing queued on the GPU
-  Seconds host_layer;     ///< host time of a layer, forward, beside modules and launches; twice that backward
-  Seconds host_exchange;  ///< host time of each exchange within a layer
-  Seconds host_sizes;     ///< until the host has read how many rows go where, and has sent them off
-  Seconds host_adapter;   ///< host time of each product of an adapter, beside its launch
+  bool fuses_expert_activation =
+      false;                       ///< scales of 32: experts' products apply the activation, and cast what it gives
+  double accumulation_bytes = 0;   ///< moved per parameter to add a micro-batch's gradients to those before
+  bool blocking_messages = false;  ///< both ranks of a pipeline's message stop for it
+  bool scatters_messages = false;  ///< GPUs that share matrices send a part of it each, put together behind it
+  Seconds host_message;            ///< host time of a pipeline's message that comes in, with nothing queued on the GPU
+  Seconds host_layer;              ///< host time of a layer, forward, beside modules and launches; twice that backward
+  Seconds host_exchange;           ///< host time of each exchange within a layer
+  Seconds host_sizes;              ///< until the host has read how many rows go where, and has sent them off
+  Seconds host_adapter;            ///< host time of each product of an adapter, beside its launch
 
   // What plans may ask for.
   std::vector<std::string> schedules;  ///< of pipelines that it has; empty: all
@@ -153,6 +155,7 @@ struct SoftwareProfile {
     field("gradients", &SoftwareProfile::gradients, {"software"});
     field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});
     field("indexed_once", &SoftwareProfile::indexed_once, {"software"});
+    field("fuses_expert_activation", &SoftwareProfile::fuses_expert_activation, {"software"});
     field("host_adapter", &SoftwareProfile::host_adapter, {"software"});
     field("accumulation_bytes", &SoftwareProfile::accumulation_bytes, {"software"});
     field("blocking_messages", &SoftwareProfile::blocking_messages, {"software"});

@@ -54,6 +54,35 @@ void check_task(const CalibrateArguments& arguments) {
   if (!faults.empty()) throw InputError(std::move(faults));
 }
 
+/// @throws InputError with all that is wrong with cards and folders.
+void read_cards(CalibrateArguments& arguments, const Libraries& libraries) {
+  std::vector<Diagnostic> faults;
+  const std::string& folder = arguments.options.measurements;
+  if (!folder.empty() && !std::filesystem::is_directory(folder))
+    faults.push_back(option_fault("--measurements", folder + ", which is no folder",
+                                  "a folder with reference/*.csv and data/kernels/*/*.csv"));
+  const std::vector<std::string> gpus = libraries.names(LibraryKind::gpus);
+  for (const std::string& card : arguments.cards) {
+    const std::size_t equals = card.find('=');
+    if (equals == std::string::npos) {
+      faults.push_back(option_fault("--add", card, "GPU=FILE, such as h200-sxm=kernels_raw.csv"));
+      continue;
+    }
+    const std::string gpu = card.substr(0, equals);
+    if (!libraries.find(LibraryKind::gpus, gpu)) {
+      faults.push_back(option_fault("--add", quoted(gpu), "a GPU of `flopcast list gpus`"));
+      faults.back().suggestion = nearest_name(gpu, gpus);
+    }
+    arguments.options.cards.push_back({gpu, card.substr(equals + 1)});
+  }
+  if (arguments.options.output.empty() && folder.empty())
+    faults.push_back(
+        option_fault("--output", "nothing",
+                     "a folder of a library of yours, such as mine/hwmodels/data: --library mine then takes "
+                     "it in place of the shipped calibration"));
+  if (!faults.empty()) throw InputError(std::move(faults));
+}
+
 /// @throws InputError with the faults of all files.
 std::vector<ServerMeasurement> read_loads(const std::vector<std::string>& files) {
   std::vector<ServerMeasurement> loads;
@@ -126,17 +155,7 @@ void add_calibrate_command(Command& program) {
                          "shipped, or --serving FILE for a server of your own",
                          ""});
         const Libraries libraries = Libraries::discover(arguments.library_folders);
-        for (const std::string& card : arguments.cards) {
-          const std::size_t equals = card.find('=');
-          if (equals == std::string::npos)
-            throw InputError(Diagnostic{"", 0, 0, "--add", card, "GPU=FILE, such as h200-sxm=kernels_raw.csv", ""});
-          arguments.options.cards.push_back({card.substr(0, equals), card.substr(equals + 1)});
-        }
-        if (arguments.options.output.empty() && arguments.options.measurements.empty())
-          throw InputError(Diagnostic{"", 0, 0, "--output", "nothing",
-                                      "a folder of a library of yours, such as mine/hwmodels/data: --library mine then "
-                                      "takes it in place of the shipped calibration",
-                                      ""});
+        read_cards(arguments, libraries);
         if (arguments.options.output.empty()) arguments.options.output = default_output(libraries);
         show(calibrate(arguments.options, libraries));
       });

@@ -149,6 +149,14 @@ void check_folder(const std::string& folder) {
   check_outputs(std::span(&output, 1));
 }
 
+std::string host_note(Seconds wait) {
+  if (wait <= Seconds(0)) return "";
+  return fmt::format(
+      " Compute nodes hold up to {} a rank in which the GPU waits for its host: with these links it is so long, with "
+      "slower ones communication would take of it.",
+      format_time(wait));
+}
+
 void write_traces(const ChakraWriteArguments& arguments) {
   check_folder(arguments.folder);
   const Environment environment = arguments.scenario.environment();
@@ -176,12 +184,15 @@ void write_traces(const ChakraWriteArguments& arguments) {
     progress.update(i + 1, ranks.size(), "ranks");
   }
   write_text_in_new_folder(arguments.folder + "/comm_group.json", writer.groups_json());
+  Seconds host_wait;
+  for (const RankId rank : ranks) host_wait = std::max(host_wait, writer.host_wait(rank));
   progress.clear();
   show(wrap(fmt::format("{} of {} ranks written to {}: step.RANK.et and comm_group.json, {}.{}", ranks.size(),
                         writer.ranks(), arguments.folder, format_bytes(Bytes(static_cast<double>(bytes))),
                         folded ? " The ranks left out do as those written; --ranks all writes them too, as ASTRA-sim "
                                  "needs them."
-                               : ""),
+                               : "") +
+                host_note(host_wait),
             terminal_style(stdout).width(), "") +
        "\n");
 }

@@ -145,8 +145,7 @@ class Predictor {
     PriceSources sources;
     sources.cluster.node = libraries_.node(row.node);
     auto& model = models_[row.node];
-    if (!model)
-      model = std::make_shared<const KernelModel>(sources.cluster.node.gpu, kernels_, ClockState::power_limited);
+    if (!model) model = std::make_shared<const KernelModel>(sources.cluster.node.gpu, kernels_);
     sources.kernels = model;
     sources.links = links_;
     sources.constants = constants;

@@ -138,7 +138,7 @@ class CardPrices {
     overheads_ = read_training_calibration(required_file(libraries_, kTrainingCalibrationFile)).overheads;
     serving_.cluster = scenario_.cluster;
     serving_.kernels = std::make_shared<const KernelModel>(scenario_.cluster.node.gpu, scenario_.kernels,
-                                                           ClockState::power_limited, kLibraries);
+                                                           ClockState::benchmark, kLibraries);
     serving_.links = input.scenario->links;
     auto constants =
         std::make_shared<EngineConstants>(read_engine_calibration(required_file(libraries_, kEngineCalibrationFile)));
@@ -232,13 +232,15 @@ class CardPrices {
     LayerKernels list;
     add_ffn_input(list, work, KernelPass::forward);
     add_ffn_block(list, work, KernelPass::forward);
-    double sum = 0;
+    PassTime sum;
     for (const LayerKernel& kernel : list.kernels) {
       if (of.part == "experts" && kernel.part != LayerPart::routed_experts) continue;
       const KernelTime once = std::visit([&](const auto& shape) { return price(shape); }, kernel.shape);
-      sum += kernel.count * (once.time.value() * 1e6 + kGraphGapUs);
+      sum.time += kernel.count * (once.time + Seconds(kGraphGapUs * 1e-6));
+      sum.energy += kernel.count * once.energy;
+      sum.on_sms += kernel.count * once.on_sms;
     }
-    return sum;
+    return under_limit(*serving_.kernels, sum.time, sum.on_sms, sum.energy).time.value() * 1e6;
   }
 
   KernelTime price(const GemmShape& shape) const { return serving_.kernels->gemm(shape); }

@@ -74,8 +74,7 @@ std::vector<Check> check_power(const ValidationInput& input) {
   std::vector<double> cut, spread;
   for (std::size_t i = 0; i < table.size(); ++i) {
     sources.cluster.node = input.libraries->node(table.text(i, "node"));
-    sources.kernels = std::make_shared<const KernelModel>(sources.cluster.node.gpu, input.scenario->kernels,
-                                                          ClockState::power_limited);
+    sources.kernels = std::make_shared<const KernelModel>(sources.cluster.node.gpu, input.scenario->kernels);
     PoolSpec spec = pool_of(table, i, *input.libraries);
     const std::vector<double> busiest = spread_loads(spec, *sources.constants);
     BuiltPool pool = build_pool(spec, sources, 0, busiest, ExpertPaceConfig{}.drift_period);

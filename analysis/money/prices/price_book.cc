@@ -157,10 +157,7 @@ RentQuote PriceBook::rent(const std::string& gpu, const RentalConfig& terms, con
   }
   const std::string what =
       fmt::format("a GPU-hour of {}, {}{}", gpu, terms.term, terms.provider.empty() ? "" : " at " + terms.provider);
-  if (rows.empty()) {
-    const auto known = distinct(rents_, [](const Row& row) { return fmt::format("{} ({})", row.key, row.detail); });
-    unknown("price.rental", fmt::format("{} ({})", gpu, terms.term), known, "price.gpu, stated");
-  }
+  if (rows.empty()) refuse_rent(gpu, terms, what);
   std::map<std::string, const Row*> last = offers(gpu, terms.term, day);
   if (!terms.provider.empty()) std::erase_if(last, [&](const auto& offer) { return offer.first != terms.provider; });
   if (last.empty()) latest(rows, day, kRentKeeps, what);  // refuses
@@ -174,6 +171,28 @@ RentQuote PriceBook::rent(const std::string& gpu, const RentalConfig& terms, con
   out.usd_per_hour = quantile == 0.5 ? middle(out.observed) : quantile_of_sorted(out.observed, quantile);
   std::tie(out.low_factor, out.high_factor) = rent_scatter_;
   return out;
+}
+
+void PriceBook::refuse_rent(const std::string& gpu, const RentalConfig& terms, const std::string& what) const {
+  std::set<std::string> gpus, terms_of_gpu, providers;
+  for (const Row& row : rents_) {
+    gpus.insert(row.key);
+    if (row.key != gpu) continue;
+    terms_of_gpu.insert(row.detail);
+    if (row.detail == terms.term) providers.insert(row.provider);
+  }
+  const std::string remedy = "price.model owned or amortised, or price.gpu, one price for all GPUs";
+  if (terms_of_gpu.empty()) {
+    throw InputError(Diagnostic{"", 0, 0, "price.rental", fmt::format("{}, of which no offer is known", gpu),
+                                fmt::format("a GPU with offers: {}", fmt::join(gpus, ", ")), "", remedy});
+  }
+  const bool by_term = providers.empty();
+  const std::set<std::string>& known = by_term ? terms_of_gpu : providers;
+  const std::string wrong = by_term ? terms.term : terms.provider;
+  throw InputError(Diagnostic{"", 0, 0, by_term ? "price.rental.term" : "price.rental.provider",
+                              fmt::format("{}, without a price for {}", quoted(wrong), what),
+                              fmt::format("one of {}", fmt::join(known, ", ")),
+                              nearest_name(wrong, {known.begin(), known.end()}), remedy});
 }
 
 std::map<std::string, const PriceBook::Row*> PriceBook::offers(const std::string& gpu, const std::string& term,

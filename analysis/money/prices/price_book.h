@@ -91,6 +91,7 @@ class PriceBook {
   }
   /// The last offer of each provider within a year before the day.
   std::map<std::string, const Row*> offers(const std::string& gpu, const std::string& term, const Date& day) const;
+  [[noreturn]] void refuse_rent(const std::string& gpu, const RentalConfig& terms, const std::string& what) const;
   std::pair<double, double> scatter_of_rents() const;
   void require_class(const std::string& model_class) const;
   std::vector<const Row*> server_rows(const std::string& gpu) const;

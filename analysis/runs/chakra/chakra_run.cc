@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "analysis/render/text/format.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/node_count.h"
 #include "scenarios/resolve/fingerprint.h"
@@ -133,11 +134,7 @@ ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, con
   result.spans = std::make_unique<SpanSink>(result.graph.graph);
   FingerprintSink fingerprint;
   TimelineSink* const sinks[] = {result.spans.get(), &fingerprint};
-  ReplayOptions replaying;
-  replaying.sharing = options.sharing;
-  replaying.solver = options.solver;
-  replaying.progress = options.progress;
-  const ReplayResult found = replay(result.graph.graph, topology.network(), sinks, replaying);
+  const ReplayResult found = replay(result.graph.graph, topology.network(), sinks, replay_options(options));
 
   ChakraReport& report = result.report;
   report.cluster = cluster;
@@ -145,12 +142,7 @@ ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, con
   for (int rank = 0; rank < job.ranks; ++rank) report.nodes += job.trace(rank).nodes.size();
   report.time = found.makespan;
   report.uncontended = result.graph.uncontended;
-  report.run.operations = found.operations;
-  report.run.transfers = found.transfers;
-  report.run.contended_flows = found.contended_flows;
-  report.run.fingerprint = fingerprint.value();
-  report.run.sharing = options.sharing;
-  report.run.solver = options.solver;
+  report.run = run_facts(found, fingerprint, options);
   report.notes = job.notes;
   const auto of_another = [&](const RankTrace& trace) {
     return !trace.cluster.empty() && trace.cluster != own.cluster;
@@ -160,6 +152,14 @@ ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, con
         "the traces were written of another cluster: computing takes what it took there, only what is sent is of this "
         "one "
         "(write them anew for this cluster; --times roofline prices nodes that state FLOP and bytes)");
+  Seconds host_wait;
+  for (const RankTrace& trace : job.traces)
+    if (of_another(trace)) host_wait = std::max(host_wait, trace.host_wait);
+  if (prices.pricing != NodePricing::roofline && host_wait > Seconds(0))
+    report.notes.push_back(fmt::format(
+        "compute nodes hold up to {} a rank in which the GPU waited for its host: it stays here, though communication "
+        "that takes longer would run in that time (flopcast run of the scenario prices it)",
+        format_time(host_wait)));
   report.notes.insert(report.notes.end(), result.graph.notes.begin(), result.graph.notes.end());
   constexpr std::size_t kLinks = 5;
   if (report.time > Seconds(0))

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/runs/training/run.h"
+#include "analysis/runs/training/replays.h"
 #include "workloads/chakra/job_graph.h"
 
 namespace flopcast {

@@ -181,6 +181,12 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
     notes.push_back(
         "the stated price (price.gpu) is taken of both kinds of GPU; price.model: \"rental\" and others look up each "
         "kind's own");
+  if (rl.rollout_cluster && loop.algorithm->trains && rl.generates())
+    notes.push_back(
+        fmt::format("new weights reach {} over the trainer's fabric, at the slower NICs of both: how two clusters are "
+                    "joined is not "
+                    "stated anywhere, and nothing else of the engine's fabric counts",
+                    rl.rollout_cluster->node.name));
   if (loop.algorithm->trains && loop.packing != AnswerPacking::padded)
     notes.push_back(
         fmt::format("a micro-batch holds {} sequences of {} tokens, as long as the one that a mean token is in; "
@@ -207,7 +213,8 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
                     report.error ? fmt::format(", which took {:.2f} times as long as predicted in the middle",
                                                std::exp(report.error->log_mean))
                                  : ""));
-  if (std::string note = unmeasured_note(report.scenario); !note.empty()) notes.push_back(std::move(note));
+  for (std::string note : {unmeasured_note(report.scenario), unkept_limit_note(report.scenario)})
+    if (!note.empty()) notes.push_back(std::move(note));
   if (report.run) notes.push_back("power: " + options.power.source);
 }
 

@@ -8,6 +8,7 @@
 #include "analysis/render/text/format.h"
 #include "scenarios/proto/serving_views.pb.h"
 #include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/gpu_pass.h"
 #include "workloads/serving/pricing/iteration.h"
 
 namespace flopcast {
@@ -35,16 +36,25 @@ class PassParts {
   void layers(double tokens, PassTime attention) {
     const bool two = model_.setting().engine.two_micro_batches;
     const int halves = two ? 2 : 1;
-    core_ += attention * (model_.dense_layers() + model_.moe_layers());
+    const int all = model_.dense_layers() + model_.moe_layers();
+    core_ += attention * all;
+    tokens_ = tokens;
+    pieces_ = all * (attention.kernels + halves) + 1;
     if (model_.dense_layers() > 0)
       add(model_.layer(tokens / halves, false, kind_, two), halves * model_.dense_layers(), dense_);
     if (model_.moe_layers() > 0)
       add(model_.layer(tokens / halves, true, kind_, two), halves * model_.moe_layers(), experts_);
   }
-  void exchange(Seconds exposed) { exchange_ += {exposed, 0}; }
-  void edges(double tokens, double sequences) { edges_ += {model_.edges(tokens, sequences).time, kEdgeKernels}; }
+  void exchange(Seconds exposed) { exchange_ += {exposed, 0, {}, {}, exposed}; }
+  void edges(double tokens, double sequences) {
+    PassTime once = model_.edges(tokens, sequences);
+    once.kernels = kEdgeKernels;
+    edges_ += once;
+  }
   void transfers(double tokens) {
-    if (m_.transfers) transfers_ += {model_.stage_transfers(tokens), 0};
+    if (!m_.transfers) return;
+    const Seconds time = model_.stage_transfers(tokens);
+    transfers_ += {time, 0, {}, {}, time};
   }
   /// One token after the other; their kernels run in the graph of the pass. @param requests of the whole batch.
   void drafts(const DecodeWork& work, double requests) {
@@ -64,7 +74,8 @@ class PassParts {
     once += layer.shared_experts;
     once += model_.attention(DecodeAttention{work.requests, work.kv_tokens, 1});
     once += model_.edges(work.requests, work.requests);
-    drafts_ += {once.time * depth, 0};
+    once.kernels = 0;
+    drafts_ += once * depth;
   }
   /// All layers of a smaller model, once for each draft.
   void draft_model(const DecodeWork& work, int depth) {
@@ -76,9 +87,9 @@ class PassParts {
     once += layer.ffn;
     if (m_.all_reduces) once += layer.all_reduces;
     once += small.attention(DecodeAttention{work.requests, work.kv_tokens, 1});
-    once.time = once.time * model.layers;
+    once = once * model.layers;
     once += small.edges(work.requests, work.requests);
-    drafts_ += {once.time * depth, 0};
+    drafts_ += {once.time * depth, 0, {}, {}, once.time * depth};
   }
   /// What the host adds: gaps, launches that the GPU waits for, time between iterations.
   void host(double sequences, double prompt_tokens) {
@@ -86,10 +97,13 @@ class PassParts {
     const EngineConstants& c = *model_.setting().constants;
     const auto us = [](double value) { return Seconds(value * 1e-6); };
     const int kernels = sum().kernels;
-    const Seconds gaps = graph_ ? us(c.graph_gap_us.value * kernels) : model_.setting().kernels->kernel_gap() * kernels;
+    const bool pieces = !graph_ && runs_in_pieces(model_.setting(), kind_, tokens_);
+    const Seconds gap = graph_ || pieces ? us(c.graph_gap_us.value) : model_.setting().kernels->kernel_gap();
+    const Seconds gaps = gap * kernels;
     gaps_ += {gaps, 0};
+    limit();
     if (!graph_) {
-      const Seconds launches = us(launch_us(model_.setting(), kernels, kind_)), so_far = sum().time;
+      const Seconds launches = us(launch_us(model_.setting(), pieces ? pieces_ : kernels, kind_)), so_far = sum().time;
       if (launches > so_far) launches_ += {launches - so_far, 0};
     }
     const Seconds work =
@@ -117,6 +131,7 @@ class PassParts {
             {"drafts", drafts_},
             {"between pipeline stages", transfers_},
             {"gaps between kernels", gaps_},
+            {"clock under the board's limit", limit_},
             {"waiting for launches", launches_},
             {"the engine between iterations", engine_}};
   }
@@ -124,6 +139,12 @@ class PassParts {
     PassTime sum;
     for (const auto& row : rows()) sum += row.pass;
     return sum;
+  }
+  /// What the clock loses.
+  void limit() {
+    const PassTime all = sum();
+    const Seconds kernels = all.kernel_time();
+    limit_.time += under_limit(*model_.setting().kernels, kernels, all.on_sms, all.energy).time - kernels;
   }
   void add(const LayerTime& layer, int times, PassTime& ffn) {
     projections_ += layer.projections * times;
@@ -136,8 +157,9 @@ class PassParts {
   const IterationMechanisms& m_;
   StepKind kind_;
   bool graph_;
-  int depth_ = 0;
-  PassTime core_, projections_, dense_, experts_, all_reduces_, exchange_, edges_, drafts_, transfers_, gaps_,
+  int depth_ = 0, pieces_ = 0;
+  double tokens_ = 0;
+  PassTime core_, projections_, dense_, experts_, all_reduces_, exchange_, edges_, drafts_, transfers_, gaps_, limit_,
       launches_, engine_;
 };
 
@@ -171,8 +193,7 @@ IterationParts decode_parts(const ForwardModel& model, const DecodeWork& work, d
   const double tokens = std::max(own.requests, graph) * (1 + depth);
   const int halves = engine.two_micro_batches && own.requests >= 2 ? 2 : 1;
   PassTime core = model.attention(DecodeAttention{own.requests / halves, own.kv_tokens, 1 + depth});
-  core.time = core.time * halves;
-  core.kernels *= halves;
+  core = core * halves;
   PassParts parts(model, mechanisms, StepKind::decode, graph > 0);
   parts.layers(tokens, core);
   parts.edges(tokens, tokens);
@@ -188,8 +209,8 @@ IterationParts prompt_parts(const ForwardModel& model, const PromptWork& piece, 
   const double stages = model.setting().engine.plan.pipeline;
   PassTime core = model.attention(PromptAttention{1, piece.tokens, piece.cached + piece.tokens},
                                   model.setting().engine.two_micro_batches);
-  core.time = core.time / stages;
-  core.kernels = model.setting().engine.two_micro_batches ? 2 : 1;
+  core = {core.time / stages, core.kernels, core.energy / stages, core.on_sms / stages, {}};
+  core.kernels *= model.setting().engine.two_micro_batches ? 2 : 1;
   PassParts parts(model, mechanisms, StepKind::prompt, false);
   parts.layers(piece.tokens / stages, core);
   parts.edges(1, 1);

@@ -392,7 +392,8 @@ void notes_of(ServingReport& report) {
                                          engine.calibrated_on.empty() ? "not calibrated on a server of yours"
                                                                       : "calibrated on " + engine.calibrated_on));
   }
-  if (std::string note = unmeasured_note(report.scenario); !note.empty()) report.notes.push_back(std::move(note));
+  for (std::string note : {unmeasured_note(report.scenario), unkept_limit_note(report.scenario)})
+    if (!note.empty()) report.notes.push_back(std::move(note));
 }
 
 }  // namespace

@@ -60,9 +60,9 @@ std::string range_fact(const ServingReport& r, const TextStyle& style) {
   const auto range = [](const TimeSpread& s, double mean) {
     return fmt::format("{} to {}", time_text(mean * s.low), time_text(mean * s.high));
   };
-  std::string text = fmt::format("nine of ten: TPOT {}", range(spread.tpot, r.all.tpot.mean()));
+  std::string text = fmt::format("nine of ten: mean TPOT {}", range(spread.tpot, r.all.tpot.mean()));
   if (r.state == LoadState::stable && spread.ttft.rows > 0)
-    text += fmt::format(", TTFT {}", range(spread.ttft, r.all.ttft.mean()));
+    text += fmt::format(", mean TTFT {}", range(spread.ttft, r.all.ttft.mean()));
   if (users_wait(r))
     text += fmt::format(", output {:.1f} to {:.1f} tokens/s per GPU", r.output_per_gpu / spread.tpot.high,
                         r.output_per_gpu / spread.tpot.low);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "analysis/runs/published.h"
+#include "analysis/runs/training/replays.h"
 #include "analysis/runs/training/run.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/link_calibration.h"

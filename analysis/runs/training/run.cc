@@ -10,6 +10,7 @@
 #include <span>
 
 #include "analysis/render/text/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/training/local_updates.h"
 #include "analysis/runs/training/steps_ahead.h"
@@ -22,25 +23,6 @@
 #include "workloads/training/step/steady_state.h"
 
 namespace flopcast {
-
-ReplayOptions replay_options(const RunOptions& options) {
-  ReplayOptions replay;
-  replay.sharing = options.sharing;
-  replay.solver = options.solver;
-  replay.progress = options.progress;
-  return replay;
-}
-
-RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, const RunOptions& options) {
-  RunFacts run;
-  run.operations = result.operations;
-  run.transfers = result.transfers;
-  run.contended_flows = result.contended_flows;
-  run.fingerprint = fingerprint.value();
-  run.sharing = options.sharing;
-  run.solver = options.solver;
-  return run;
-}
 
 namespace {
 
@@ -286,15 +268,18 @@ std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, const Time
   return out;
 }
 
-// How far off the hours of the whole run may be.
-void spread_hours(Projection& projection, const Scenario& scenario, double log_error, const RunOptions& options) {
+// How far off the hours of the whole run may be: as the step is, and by what published runs lost.
+void spread_hours(Projection& projection, const Scenario& scenario, const StepRange& range, Seconds step,
+                  const RunOptions& options) {
   projection.lost_as_published = options.losses && !scenario.resilience.stated && projection.life;
-  projection.spread = log_normal_range(1, log_error);
+  const auto over_predicted = [&](double quantile) { return quantile / step.value(); };
+  projection.spread = {over_predicted(range.step_s.p5), over_predicted(range.step_s.p50),
+                       over_predicted(range.step_s.p95)};
   if (!projection.lost_as_published) return;
   constexpr int kQuantiles = 100;
-  const double trained = projection.life->closed.effective();
-  projection.spread = options.losses->over_predicted(trained, log_error);
-  projection.quantiles = options.losses->quantiles(trained, log_error, kQuantiles);
+  const double trained = projection.life->closed.effective() * projection.spread->p50;
+  projection.spread = options.losses->over_predicted(trained, range.log_error);
+  projection.quantiles = options.losses->quantiles(trained, range.log_error, kQuantiles);
 }
 
 ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
@@ -408,7 +393,8 @@ std::string_view RunFacts::shared_by() const {
 const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }
 
 KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config) {
-  const GpuSpec& gpu = scenario.cluster.node.gpu;
+  GpuSpec gpu = scenario.cluster.node.gpu;
+  if (!config.mechanisms.board_limit) gpu.tdp = Watts(0);  // no limit, wherever the model asks for it
   const double vendor_clock = config.overheads.vendor_clock;
   const std::string& libraries = config.software.libraries;
   if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, scenario.kernels, vendor_clock, libraries);
@@ -457,6 +443,7 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     report.notes.push_back(
         "grouped_experts: false spares the scratch of grouped kernels; experts' products take the time of grouped "
         "ones");
+  if (std::string note = unkept_limit_note(scenario); !note.empty()) report.notes.push_back(std::move(note));
   announce(options, "the step");
   const bool projects = options.project && !scenario.phases.empty();
   std::unique_ptr<StepsAhead> ahead;
@@ -469,6 +456,8 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
         ahead = replay_ahead(scenario, options);
     });
   }
+  if (std::string note = late_host_note(scenario, report.mean.host, report.step_time); !note.empty())
+    report.notes.push_back(std::move(note));
   if (projects) {
     report.projection = project(scenario, summarise(report, options.power),
                                 further_steps(scenario, options, ahead.get(), report.step_time, report.notes));
@@ -501,7 +490,7 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
       origins.ran_in_bytes = offered.value();
     origins.open = open_factors(scenario, {report.step_time, origins.memory->total()}, options);
     report.range = step_range(origins, *options.errors);
-    if (report.projection) spread_hours(*report.projection, scenario, report.range->log_error, options);
+    if (report.projection) spread_hours(*report.projection, scenario, *report.range, report.step_time, options);
   }
   compare_with_published(report);
   return report;
@@ -517,30 +506,6 @@ LifeReport run_cluster_life(const Scenario& scenario) {
   report.life = job_life(span, scenario.cluster.gpus(), scenario.resilience);
   compare_with_published(report);
   return report;
-}
-
-std::vector<LinkLoad> busiest_links(const OperationGraph& graph, const Network& network, Seconds time,
-                                    std::size_t count, std::span<const std::uint32_t> times) {
-  std::vector<Bytes> carried(network.link_count());
-  for (std::size_t i = 0; i < graph.size(); ++i) {
-    for (const Flow& flow : graph.flows(OpId::at(i))) {
-      const Bytes bytes = times.empty() ? flow.bytes : flow.bytes * static_cast<double>(times[i]);
-      for (const LinkId link : network.route(flow.route)) carried[link.index()] += bytes;
-    }
-  }
-  std::vector<LinkLoad> loads;
-  for (std::size_t i = 0; i < carried.size(); ++i) {
-    const Link& link = network.link(LinkId::at(i));
-    if (!link.shared || carried[i] <= Bytes(0)) continue;
-    loads.push_back({link.name, carried[i], carried[i] / (link.bandwidth * time)});
-  }
-  count = std::min(count, loads.size());
-  std::partial_sort(loads.begin(), loads.begin() + static_cast<std::ptrdiff_t>(count), loads.end(),
-                    [](const LinkLoad& a, const LinkLoad& b) {
-                      return a.utilisation != b.utilisation ? a.utilisation > b.utilisation : a.name < b.name;
-                    });
-  loads.resize(count);
-  return loads;
 }
 
 }  // namespace flopcast

@@ -7,35 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "analysis/runs/training/run_losses.h"
+#include "analysis/runs/training/replays.h"
 #include "analysis/runs/training/training_report.h"
 #include "hwmodels/fabric/topology.h"
 #include "sim/base/diagnostic.h"
 #include "sim/replay.h"
 
 namespace flopcast {
-
-struct RunOptions {
-  Sharing sharing = Sharing::max_min;
-  Solver solver = Solver::in_process;
-  bool allow_oom = false;
-  /// Project the step to the whole run (needs further replays, for the batch ramp and for phases with other
-  /// plans).
-  bool project = true;
-  PowerModel power;
-  /// How far off what a step is made of may be; null: figures have no range.
-  std::shared_ptr<const StepErrors> errors;
-  /// What runs lose that say nothing of it; null: nothing.
-  std::shared_ptr<const RunLosses> losses;
-  /// Further sinks for the step's replay, such as a trace; made when the graph is known.
-  std::vector<std::function<std::unique_ptr<TimelineSink>(const TrainingStep&)>> extra_sinks;
-  /// That may be busy at once, the caller's among them. Reports do not depend on it.
-  int threads = 1;
-  /// What is being replayed, for people who wait. May be empty.
-  std::function<void(const std::string&)> stage;
-  /// As ReplayOptions::progress.
-  std::function<bool(std::uint64_t, std::uint64_t)> progress;
-};
 
 /// The plan needs more memory than the GPU has. Carries what a person needs to change it.
 class MemoryRefused : public InputError {
@@ -82,14 +60,5 @@ MemoryTable check_fit(const Scenario& scenario);
 
 /// Replays the step of `config` on the scenario's cluster and returns how long it takes, nothing else.
 Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options);
-
-/// How a replay goes with these options, and what it says of itself.
-ReplayOptions replay_options(const RunOptions& options);
-RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, const RunOptions& options);
-
-/// The links that carried most for their bandwidth, from the flows of the graph; at most `count`.
-/// @param times how many operations each stands for; empty: one
-std::vector<LinkLoad> busiest_links(const OperationGraph& graph, const Network& network, Seconds time,
-                                    std::size_t count, std::span<const std::uint32_t> times = {});
 
 }  // namespace flopcast

@@ -254,7 +254,7 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   const std::array<double, kTimes> times = times_of(origins);
   const double step = origins.step.value();
   std::vector<Part> parts;
-  double clocked = 0, covered = 0;
+  double clocked = 0, covered = 0, shapes = 0;
   std::vector<RangeInput> inputs;
   std::array<StepError, kTimes> errors_of_times;
   for (int i = 0; i < kTimes; ++i) {
@@ -263,8 +263,12 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
     parts.push_back({&errors_of_times[static_cast<std::size_t>(i)], seconds, on_clock(i)});
     inputs.push_back(input_of(*parts.back().error, seconds));
     covered += seconds;
-    if (on_clock(i)) clocked += seconds;
+    if (on_clock(i)) {
+      clocked += seconds;
+      shapes += std::pow(errors.of(kErrors[static_cast<std::size_t>(i)]).log_sd * seconds, 2);
+    }
   }
+  range.shapes_log_sd = step > 0 ? std::sqrt(shapes) / step : 0;
   parts.push_back({&errors.of("other"), std::max(0.0, step - covered), false});
   const StepError& clock = errors.of("clock");
   inputs.push_back(input_of(clock, clocked));

@@ -69,6 +69,9 @@ struct StepRange {
   /// The step in each draw, s. Draws have numbers: those of two steps are of one world, in which a kind of kernel or of
   /// link is off by the same for both.
   std::vector<double> drawn_s;
+  /// Of `log_error`, what is a step's own: kernels of one family scatter about their fit from shape to shape, so that
+  /// steps of other shapes are off by something else.
+  double shapes_log_sd = 0;
 };
 
 /// Whose kernels' times are known: a die that was measured, one of an architecture of which another was, or neither.

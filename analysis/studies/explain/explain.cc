@@ -23,6 +23,14 @@ bool shares_sms(const Config& c) {
   return c.mechanisms.communication_sms && (has_experts(c) || collectives);
 }
 
+/// By its limit, or by a lower one than the board is sold with where prices hold that.
+bool limited_by_board(const Scenario& scenario) {
+  constexpr PowerLoad kBeyondAnyBoard{Seconds(1), 1, Joules(1e9)};
+  const GpuSpec& gpu = scenario.cluster.node.gpu;
+  return gpu.tdp < gpu.rated_power() ||
+         training_kernels(scenario, *scenario.training).settled(kBeyondAnyBoard).clock < 1;
+}
+
 void fractional_layers(Config& c) {
   c.plan.layer_split = "fractional";
   c.plan.stage_layers.clear();
@@ -38,8 +46,8 @@ const std::vector<Mechanism>& mechanisms() {
        [](const Config& c) { return c.mechanisms.embedding_head_mtp; },
        [](Config& c) { c.mechanisms.embedding_head_mtp = false; }},
       {"clock under the board's power limit", "training.mechanisms.board_limit=false",
-       [](const Config& c) { return c.mechanisms.board_limit && c.vendor_gemms() && c.overheads.vendor_clock > 0; },
-       [](Config& c) { c.mechanisms.board_limit = false; }},
+       [](const Config& c) { return c.mechanisms.board_limit; }, [](Config& c) { c.mechanisms.board_limit = false; },
+       limited_by_board},
       {"host that starts kernels", "training.mechanisms.host=false", [](const Config& c) { return c.mechanisms.host; },
        [](Config& c) { c.mechanisms.host = false; }},
       {"tensor and context exchange inside layers", "training.mechanisms.tensor_context_communication=false",
@@ -71,7 +79,7 @@ const std::vector<Mechanism>& mechanisms() {
 Explanation explain(const Scenario& scenario, const RunOptions& options, int workers) {
   std::vector<const Mechanism*> in_force;
   for (const Mechanism& mechanism : mechanisms()) {
-    if (mechanism.in_force(*scenario.training)) in_force.push_back(&mechanism);
+    if (mechanism.in_force_in(scenario)) in_force.push_back(&mechanism);
   }
   // Rung i has the first i mechanisms on and the others off.
   const auto rung = [&](std::size_t i) {

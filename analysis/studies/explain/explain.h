@@ -21,6 +21,11 @@ struct Mechanism {
   std::string_view set;  ///< what says the same on the command line
   bool (*in_force)(const TrainingConfig&);
   void (*switch_off)(TrainingConfig&);
+  bool (*on_machine)(const Scenario&) = nullptr;  ///< what the configuration alone does not say; null: nothing
+
+  bool in_force_in(const Scenario& scenario) const {
+    return in_force(*scenario.training) && (on_machine == nullptr || on_machine(scenario));
+  }
 };
 const std::vector<Mechanism>& mechanisms();
 

@@ -90,9 +90,10 @@ std::span<const PlanField> plan_fields() {
   return kFields;
 }
 
-std::string plan_text(const PlanChoice& choice) {
+std::string plan_text(const PlanChoice& choice, std::string_view of) {
   std::string text;
   for (const PlanField& field : plan_fields()) {
+    if (!field.path.starts_with(of)) continue;
     const std::string value = field.value(choice);
     if (field.means_nothing(choice) || value.empty() || value == field.usual) continue;
     if (field.path.ends_with(".expert") && choice.expert == 1 && choice.expert_tensor == 1) continue;

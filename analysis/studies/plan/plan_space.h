@@ -30,7 +30,8 @@ struct PlanField {
 std::span<const PlanField> plan_fields();
 
 /// "TP 1, PP 16, DP 128, EP 64, dualpipe, ZeRO 1, micro-batch 1; recomputes norms"
-std::string plan_text(const PlanChoice& choice);
+/// @param of of fields alone whose path begins so: "training.recompute."
+std::string plan_text(const PlanChoice& choice, std::string_view of = "");
 /// The fields in which `choice` differs from `other`, with its own values: "PP 8, EP 32".
 std::string plan_difference(const PlanChoice& choice, const PlanChoice& other);
 /// `path=value` of every field, so that a scenario says this plan.

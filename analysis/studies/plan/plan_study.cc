@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <tuple>
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
@@ -16,6 +18,7 @@
 #include "analysis/studies/plan/plan_conditions.h"
 #include "scenarios/resolve/laws/training_laws.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/random.h"
 #include "sim/jobs/packed.h"
 
 namespace flopcast {
@@ -335,10 +338,12 @@ struct ReplayedFigures {
   std::optional<bool> accepted;
   std::vector<ReplayedCondition> conditions;
   std::vector<double> drawn;
+  double shapes_log_sd = 0;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
     field("drawn", &ReplayedFigures::drawn);
+    field("shapes_log_sd", &ReplayedFigures::shapes_log_sd);
     field("step", &ReplayedFigures::step);
     field("memory", &ReplayedFigures::memory);
     field("mfu_causal", &ReplayedFigures::mfu_causal);
@@ -418,7 +423,8 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
                         report.tokens_per_day,
                         all_hold(where, of_both),
                         {},
-                        report.range ? report.range->drawn_s : std::vector<double>()};
+                        report.range ? report.range->drawn_s : std::vector<double>(),
+                        report.range ? report.range->shapes_log_sd : 0};
     for (const MetricExpression& condition : where) {
       ReplayedCondition& condition_of_plan = out.conditions.emplace_back();
       condition_of_plan.holds = condition.holds(of_both);
@@ -449,6 +455,7 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
       plan.accepted = found.accepted;
       plan.conditions = std::move(found.conditions);
       plan.drawn = std::move(found.drawn);
+      plan.shapes_log_sd = found.shapes_log_sd;
       if (!plan.drawn.empty()) plan.range = quantiles(plan.drawn);
       plan.fits = plan.memory <= base.cluster.node.gpu.hbm_usable();
       if (const double tokens = tokens_to_train(base); tokens > 0) {
@@ -463,11 +470,31 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
   return result;
 }
 
+namespace {
+
+/// Whether their kernels have the same shapes: what cuts matrices, sequences and experts is the same.
+bool same_shapes(const PlanChoice& a, const PlanChoice& b) {
+  const auto cuts = [](const PlanChoice& c) {
+    return std::tuple(c.tensor, c.context, c.context_exchange, c.expert, c.expert_tensor, c.micro_batch_sequences,
+                      c.precision, c.sequence_parallel);
+  };
+  return cuts(a) == cuts(b);
+}
+
+}  // namespace
+
 double slower_share(const ReplayedPlan& plan, const ReplayedPlan& other) {
   const std::size_t draws = std::min(plan.drawn.size(), other.drawn.size());
   if (draws == 0) return plan.step > other.step ? 1 : 0;
+  const double apart = same_shapes(plan.screened.choice, other.screened.choice)
+                           ? 0
+                           : std::hypot(plan.shapes_log_sd, other.shapes_log_sd);
+  // As far apart either way round: b slower than a where a is not slower than b.
+  const double turned = plan.screened.choice < other.screened.choice ? -1 : 1;
+  RandomStream own(1, 2000);
   std::size_t slower = 0;
-  for (std::size_t i = 0; i < draws; ++i) slower += plan.drawn[i] > other.drawn[i];
+  for (std::size_t i = 0; i < draws; ++i)
+    slower += plan.drawn[i] * std::exp(turned * apart * own.normal()) > other.drawn[i];
   return static_cast<double>(slower) / static_cast<double>(draws);
 }
 

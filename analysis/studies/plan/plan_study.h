@@ -57,9 +57,11 @@ struct ReplayedPlan {
   std::vector<ReplayedCondition> conditions;  ///< in their order
   FigureRange range;                          ///< of the step, s
   std::vector<double> drawn;                  ///< StepRange::drawn_s
+  double shapes_log_sd = 0;                   ///< StepRange's
 };
 
-/// The share of the draws in which one plan is slower than another; what both share is off by the same for both.
+/// The share of the draws in which one plan is slower than another. What both share is off by the same for both; where
+/// their kernels have other shapes, each is off by a part of its own.
 double slower_share(const ReplayedPlan& plan, const ReplayedPlan& other);
 
 /// What `--why` found.

@@ -48,7 +48,7 @@ ReplicaShape engine_shape(const ServingPlan& plan) {
   return {plan.tensor, plan.attention_data, plan.expert, plan.pipeline};
 }
 
-/// "DP8 TP2 PP4 EP8 ZeRO2, recomputes layers"
+/// "DP8 TP2 PP4 EP8 ZeRO2, whole layers again": all that differs between the plans that are tried
 std::string trainer_text(const PlanChoice& c) {
   std::string out = fmt::format("DP{}", c.data);
   for (const auto& [what, degree] :
@@ -56,10 +56,8 @@ std::string trainer_text(const PlanChoice& c) {
     if (degree > 1) out += fmt::format(" {}{}", what, degree);
   }
   if (c.zero_stage != 1) out += fmt::format(" ZeRO{}", c.zero_stage);
-  if (c.recompute.full_layer)
-    out += ", layers again";
-  else if (!(c.recompute == RecomputePlan{}))
-    out += ", some again";
+  for (const char* const of : {"training.plan.layer_split", "training.recompute."})
+    if (const std::string text = plan_text(c, of); !text.empty()) out += ", " + text;
   return out;
 }
 
@@ -189,9 +187,16 @@ class LoopPlanner {
       add(own.placement, own.staleness, own.trainer_gpus > 0 ? all : 0, own.engine_gpus > 0 ? all : 0);
       return out;
     }
-    if (!both || rl().rollout_cluster || !varies("split")) {
+    if (both && rl().rollout_cluster) {  // each side has a cluster of its own, and all of it
+      if (varies("split"))
+        add(own.placement, own.staleness, all, rl().rollout_cluster->gpus());
+      else
+        out.push_back(own);
+      return out;
+    }
+    if (!both || !varies("split")) {
       out.push_back(own);
-      if (!both || rl().rollout_cluster || !varies("placement")) return out;
+      if (!both || !varies("placement")) return out;
     }
     const bool apart = own.placement == RlPlacement::separate;
     if (!apart || varies("placement")) add(RlPlacement::colocated, apart ? 0 : own.staleness, all, all);

@@ -34,7 +34,8 @@ struct LoopChoice {
   int replicas() const { return engine_gpus > 0 ? engine_gpus / engine.gpus() : 0; }
   auto operator<=>(const LoopChoice&) const = default;
 };
-/// "8 + 8 apart, 1 ahead: train DP8 ZeRO2, layers again; generate 8 x TP1, 256 at a time": GPUs that train and generate
+/// "8 + 8 apart, 1 ahead: train DP8 ZeRO2, whole layers again; generate 8 x TP1, 256 at a time": GPUs that train and
+/// generate
 std::string loop_text(const LoopChoice& choice);
 
 struct LoopPlanOptions {

@@ -110,6 +110,7 @@ class Answering {
     if (const MakerNote* maker = book_.note_of(chip.vendor)) {
       out.note = maker->note;
       out.us_export = maker->us_export;
+      out.sold = maker->sold;
     }
     const auto& allowed = q_.bounds.allowed;
     // One rule that catches it decides; one that cannot be computed leaves it open. What catches it for good stands
@@ -143,11 +144,16 @@ class Answering {
     const std::optional<Date> launch = parse_date(chip.launch_date);
     out.later = launch && q_.bounds.date && *launch > *q_.bounds.date;
     if (!out.later && out.us_export)
-      for (const ExportRule* rule : out_.also)
-        if (const Classification c = classify(chip, *rule, book_, q_.bounds.date);
-            !c.outcome.empty() && c.outcome != rule->otherwise)
-          out.also.push_back(rule->id + ": " + c.outcome);
+      for (const ExportRule* rule : out_.also) add_also(chip, *rule, out);
     return out;
+  }
+
+  /// Of a rule that is no bound, what it says beyond those that are.
+  void add_also(const ChipFigures& chip, const ExportRule& rule, JudgedChip& out) const {
+    if (!rule.judges() || repeated_by(rule, book_, *q_.bounds.date)) return;
+    const Classification c = classify(chip, rule, book_, q_.bounds.date);
+    if (c.controlled == false || c.approved || c.outcome.empty() || c.outcome == rule.otherwise) return;
+    out.also.push_back({&rule, c.outcome});
   }
 
   void judge_all() {
@@ -206,8 +212,10 @@ class Answering {
     AnswerRow row;
     row.chip = name;
     row.figures = figures;
-    row.free = judgement(name).free;
-    row.later = judgement(name).later;
+    const JudgedChip& judged = judgement(name);
+    row.free = judged.free;
+    row.later = judged.later;
+    row.sold = judged.sold;
     if (node.empty()) {
       row.hour = 1;
     } else if (const auto hour = hour_of(figures, gpu.hbm_capacity, gpu.tdp, costs_, work.base.cluster.fabric.kind);
@@ -223,7 +231,8 @@ class Answering {
   std::vector<ChipFigures> freely_sold() const {
     std::vector<ChipFigures> out;
     for (const JudgedChip& chip : out_.chips) {
-      if (chip.free == true && !chip.later && chip.us_export && chip.figures.hbm && chip.figures.datacenter_marketed)
+      if (chip.free == true && !chip.later && chip.sold && chip.us_export && chip.figures.hbm &&
+          chip.figures.datacenter_marketed)
         out.push_back(chip.figures);
     }
     return out;
@@ -332,7 +341,7 @@ class Answering {
     keep_two_designs(answer);
     for (std::size_t i = 0; i < answer.rows.size(); ++i) {
       const AnswerRow& row = answer.rows[i];
-      if (row.free != true || row.later || !row.work.fault.empty()) continue;
+      if (!row.to_be_had() || !row.work.fault.empty()) continue;
       if (!answer.best_free || slower(row, answer.rows[*answer.best_free])) answer.best_free = i;
       if (row.design && (!answer.best_design || slower(row, answer.rows[*answer.best_design]))) answer.best_design = i;
     }

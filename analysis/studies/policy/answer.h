@@ -2,6 +2,7 @@
 // best chip that it would allow, and how long the work takes on each, with plan and batch searched again.
 #pragma once
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,10 +40,16 @@ struct JudgedChip {
   std::optional<Margin> nearest;  ///< Classification::decisive() of that rule
   bool just = false;              ///< free, within 5 % of a bound
   bool us_export = true;
-  bool later = false;             ///< launched behind the day that is asked about
-  std::vector<std::string> also;  ///< what else holds of it on that day: "D2025_08: licence for 15 % of revenue"
-  std::string note;               ///< what holds for all chips of its maker
-  std::string node;               ///< of the library; empty: none, so nothing runs on it
+  bool later = false;  ///< launched behind the day that is asked about
+  bool sold = true;    ///< false: rented only
+  /// What else a rule says of it on that day: of D2025_08 "licence for 15 % of revenue".
+  struct Also {
+    const ExportRule* rule = nullptr;
+    std::string says;
+  };
+  std::vector<Also> also;
+  std::string note;  ///< what holds for all chips of its maker
+  std::string node;  ///< of the library; empty: none, so nothing runs on it
 };
 
 /// The work on one chip.
@@ -51,12 +58,16 @@ struct AnswerRow {
   ChipFigures figures;
   bool design = false;
   bool later = false;  ///< JudgedChip::later
+  bool sold = true;    ///< JudgedChip::sold
   std::optional<bool> free;
   std::vector<std::string> bound_by;  ///< thresholds that a design lies at
   ReplannedWork work;
   std::optional<double> hour;  ///< cost of an hour by what the chip is made of, over that of the scenario's own
   /// USD of the work's GPU-hours at the scenario's price, the same for all, and by what chips are made of.
   std::optional<Ranged> usd_equal, usd_parts;
+
+  /// Nobody is asked for it, and it can be had that day.
+  bool to_be_had() const { return free == true && !later && sold; }
 };
 
 /// The scenario's chip with one figure cut or raised.
@@ -102,6 +113,12 @@ Limit limit_named(const std::string& name);
 
 /// What holds the work back on a chip, and which rules would hardly bite; empty where it cannot run.
 std::string what_binds(const AnsweredWork& work, const AnswerRow& row);
+/// "free", "caught", "?"; of what cannot be bought that day "later" or "rented only".
+std::string rule_says(const AnswerRow& row);
+/// What else the rule says that day, by what it says: the chips.
+std::map<std::string, std::vector<std::string>> chips_by_saying(const PolicyAnswer& answer, const ExportRule& rule);
+/// Chips that nobody could buy on that day, in a sentence; empty: none.
+std::string later_chips(const PolicyAnswer& answer);
 /// The answer in a sentence.
 std::string headline(const PolicyAnswer& answer, const AnsweredWork& work);
 /// "171 days (158 to 184)"; of a service "46.0 ms (31.3 to 84.8)".

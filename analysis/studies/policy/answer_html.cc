@@ -25,25 +25,21 @@ void add_bars(const PolicyAnswer& a, const AnsweredWork& w, Page& page) {
   chart.axis = axis_of(w);
   chart.caption = "GPU-hours with plan and batch searched again on each chip; whiskers hold nine cases in ten.";
   chart.tick = short_count;
-  chart.key = {{Tone::good, "free"}, {Tone::bad, "caught"}, {Tone::bubble, "cannot be said"}};
+  chart.key = {{Tone::good, "free"}, {Tone::bad, "caught"}, {Tone::bubble, "cannot be said, or not to be bought then"}};
   chart.table.header = {"chip", "rule says", "time", "GPU-hours", "5 %", "95 %"};
   chart.table.align = {Align::left, Align::left, Align::right, Align::right, Align::right, Align::right};
   for (const AnswerRow& row : w.rows) {
     if (!row.work.fault.empty()) continue;
     const Ranged& hours = row.work.gpu_hours;
-    const Tone tone = !row.free ? Tone::bubble : *row.free ? Tone::good : Tone::bad;
+    const Tone tone = row.to_be_had() ? Tone::good : row.free == false && !row.later ? Tone::bad : Tone::bubble;
     ChartRow bar;
     bar.label = row.chip;
     bar.value = fmt::format("{} ({} to {})", short_count(hours.value), short_count(hours.low), short_count(hours.high));
     bar.segments.push_back({0, hours.value, tone, bar.value});
     bar.range = std::pair{hours.low, hours.high};
     chart.rows.push_back(std::move(bar));
-    chart.table.rows.push_back({row.chip,
-                                !row.free   ? "?"
-                                : *row.free ? "free"
-                                            : "caught",
-                                time_text(w, row), short_count(hours.value), short_count(hours.low),
-                                short_count(hours.high)});
+    chart.table.rows.push_back({row.chip, rule_says(row), time_text(w, row), short_count(hours.value),
+                                short_count(hours.low), short_count(hours.high)});
   }
   page.figure(drawing_of(chart));
 }
@@ -85,18 +81,14 @@ void add_work(const PolicyAnswer& a, const AnsweredWork& w, Page& page) {
   std::vector<std::vector<std::string>> rows;
   for (const AnswerRow& row : w.rows) {
     if (!row.work.fault.empty()) {
-      rows.push_back({row.chip, !row.free ? "?" : *row.free ? "free" : "caught", "", "", "", row.work.fault});
+      rows.push_back({row.chip, rule_says(row), "", "", "", row.work.fault});
       continue;
     }
     const auto usd = [](const std::optional<Ranged>& r) {
       const auto text = [](double v) { return v < 100 ? fmt::format("${:.3g}", v) : format_usd(Usd(v)); };
       return r ? fmt::format("{} ({} to {})", text(r->value), text(r->low), text(r->high)) : std::string();
     };
-    rows.push_back({row.chip,
-                    !row.free   ? "?"
-                    : *row.free ? "free"
-                                : "caught",
-                    time_text(w, row), usd(row.usd_equal), usd(row.usd_parts),
+    rows.push_back({row.chip, rule_says(row), time_text(w, row), usd(row.usd_equal), usd(row.usd_parts),
                     row.work.plan + (row.work.remark.empty() ? "" : "; " + row.work.remark)});
   }
   page.table({"chip", "rule says", w.training ? "days" : "ms per output token", "$ at one price", "$ by parts", "plan"},
@@ -104,7 +96,7 @@ void add_work(const PolicyAnswer& a, const AnsweredWork& w, Page& page) {
   std::vector<std::string> binds;
   for (const AnswerRow& row : w.rows) {
     const std::string text = what_binds(w, row);
-    if (!text.empty() && (row.free == true || &row == &w.rows.front())) binds.push_back(text);
+    if (!text.empty() && (row.to_be_had() || &row == &w.rows.front())) binds.push_back(text);
   }
   page.list(binds);
   add_curves(w, page);
@@ -146,17 +138,16 @@ std::string to_html(const PolicyAnswer& a) {
   }
   for (const ExportRule* rule : a.also) {
     std::vector<std::string> says;
-    for (const JudgedChip& c : a.chips)
-      for (const std::string& also : c.also)
-        if (also.starts_with(rule->id + ": "))
-          says.push_back(fmt::format("{}: {}", c.figures.name, also.substr(rule->id.size() + 2)));
+    for (const auto& [what, chips] : chips_by_saying(a, *rule))
+      says.push_back(fmt::format("{}: {}", what, fmt::join(chips, ", ")));
     limbs.push_back(fmt::format("also in force: {}: {} ({}){}{}", rule->id, rule->title, rule->kind,
-                                says.empty() ? "" : "; ", fmt::join(says, ", ")));
+                                says.empty() ? "" : "; ", fmt::join(says, "; ")));
   }
   page.list(limbs);
   for (const AnsweredWork& w : a.works) add_work(a, w, page);
   page.heading("Chips that exist, by margin");
   add_margins(a, page);
+  if (const std::string later = later_chips(a); !later.empty()) page.note(later);
   page.heading("Assumed");
   page.list(a.assumptions);
   for (const ExportRule* rule : a.rules) {

@@ -31,14 +31,11 @@ std::string usd_number(double usd) { return usd < 100 ? fmt::format("${:.3g}", u
 
 std::string chip_name(const AnswerRow& row) { return row.design ? "the " + row.chip + " chip" : row.chip; }
 
-std::string status_word(const std::optional<bool>& free) { return !free ? "?" : *free ? "free" : "caught"; }
-
 std::string margin_words(const JudgedChip& c) { return c.nearest ? format_error(c.nearest->share()) : ""; }
 
-std::string outcome_words(const JudgedChip& c) {
-  if (c.later) return "launched later";
+std::string outcome_of(const JudgedChip& c) {
   if (!c.us_export) return "no US export";
-  return c.just ? c.outcome + " (just)" : c.outcome;
+  return c.outcome + (c.just ? " (just)" : "") + (c.free == true && !c.sold ? ", rented only" : "");
 }
 
 std::string figure_words(const PolicyAnswer& a, const ChipFigures& chip, ChipFigure figure) {
@@ -55,24 +52,10 @@ std::string also_block(const PolicyAnswer& a, const TextStyle& style) {
   std::string out = "\n" + style.bold("Also in force that day") + "\n";
   for (const ExportRule* rule : a.also) {
     out += "  " + wrap(fmt::format("{}: {} ({})", rule->id, rule->title, rule->kind), style.width() - 4, "    ") + "\n";
-    std::map<std::string, std::vector<std::string>> chips;  // by what it says of them
-    for (const JudgedChip& c : a.chips)
-      for (const std::string& also : c.also)
-        if (also.starts_with(rule->id + ": ")) chips[also.substr(rule->id.size() + 2)].push_back(c.figures.name);
-    for (const auto& [says, names] : chips)
+    for (const auto& [says, names] : chips_by_saying(a, *rule))
       out += "    " + wrap(fmt::format("{}: {}", says, fmt::join(names, ", ")), style.width() - 6, "      ") + "\n";
   }
   return out;
-}
-
-/// Chips that nobody could buy on that day.
-std::string later_chips(const PolicyAnswer& a) {
-  std::vector<std::string> names;
-  for (const JudgedChip& c : a.chips)
-    if (c.later && c.figures.datacenter_marketed) names.push_back(c.figures.name);
-  return names.empty() ? ""
-                       : fmt::format("Launched behind {}, so no chips of that day: {}", to_string(*a.date),
-                                     fmt::join(names, ", "));
 }
 
 std::string rules_block(const PolicyAnswer& a, const TextStyle& style) {
@@ -104,7 +87,7 @@ std::string chips_block(const PolicyAnswer& a, const TextStyle& style) {
                figure_words(a, c.figures, ChipFigure::io_bandwidth),
                figure_words(a, c.figures, ChipFigure::memory_bandwidth),
                c.nearest ? threshold_text(c.nearest->threshold) : "", margin_words(c),
-               c.free == false ? style.bad(outcome_words(c)) : outcome_words(c)});
+               c.free == false ? style.bad(outcome_of(c)) : outcome_of(c)});
   }
   std::string out = "\n" + style.bold("Chips that exist, by margin") + "\n" + table.render(style);
   if (left > 0)
@@ -135,7 +118,7 @@ std::vector<std::string> work_header(const AnsweredWork& w) {
 }
 
 std::vector<std::string> work_row(const AnsweredWork& w, const AnswerRow& row) {
-  std::vector<std::string> cells{row.chip, row.later ? "later" : status_word(row.free)};
+  std::vector<std::string> cells{row.chip, rule_says(row)};
   if (!row.work.fault.empty()) {
     cells.insert(cells.end(), {"-", "", "", "", ""});
     return cells;
@@ -200,7 +183,7 @@ std::string work_block(const PolicyAnswer& a, const AnsweredWork& w, const TextS
   out += "\n  " + style.bold("What binds") + "\n";
   for (const AnswerRow& row : w.rows) {
     const std::string text = what_binds(w, row);
-    if (!text.empty() && (row.free == true || &row == &w.rows.front())) line(text);
+    if (!text.empty() && (row.to_be_had() || &row == &w.rows.front())) line(text);
   }
   for (const AnswerCurve& curve : w.curves) out += curve_block(w, curve, style);
   out += "\n  " + style.bold("Plans") + "\n";
@@ -264,6 +247,9 @@ void set_rule(const ExportRule& rule, report::AnswerRule& r) {
   for (const RuleLimb& limb : rule.limbs) r.add_limbs(fmt::format("{} if {}", limb.outcome, limb_text(limb)));
 }
 
+/// "D2025_08: licence for 15 % of revenue".
+std::string also_text(const JudgedChip::Also& also) { return also.rule->id + ": " + also.says; }
+
 void set_chip(const JudgedChip& c, report::JudgedChip& chip) {
   chip.set_chip(c.figures.name);
   chip.set_free(!c.free ? "unknown" : *c.free ? "yes" : "no");
@@ -276,7 +262,8 @@ void set_chip(const JudgedChip& c, report::JudgedChip& chip) {
   chip.set_just_allowed(c.just);
   chip.set_us_export(c.us_export);
   chip.set_later(c.later);
-  for (const std::string& also : c.also) chip.add_also(also);
+  chip.set_sold(c.sold);
+  for (const JudgedChip::Also& also : c.also) chip.add_also(also_text(also));
 }
 
 void set_row(const AnsweredWork& w, const AnswerRow& row, report::AnswerRow& r) {
@@ -292,6 +279,8 @@ void set_row(const AnsweredWork& w, const AnswerRow& row, report::AnswerRow& r) 
   if (row.usd_equal) set_ranged(*row.usd_equal, *r.mutable_usd_at_one_price());
   if (row.usd_parts) set_ranged(*row.usd_parts, *r.mutable_usd_by_parts());
   r.set_what_binds(what_binds(w, row));
+  r.set_later(row.later);
+  r.set_sold(row.sold);
 }
 
 void set_curve(const AnswerCurve& curve, report::AnswerCurve& c) {
@@ -306,6 +295,29 @@ void set_curve(const AnswerCurve& curve, report::AnswerCurve& c) {
 }
 
 }  // namespace
+
+std::string rule_says(const AnswerRow& row) {
+  if (row.later) return "later";
+  if (row.free == true && !row.sold) return "rented only";
+  return !row.free ? "?" : *row.free ? "free" : "caught";
+}
+
+std::map<std::string, std::vector<std::string>> chips_by_saying(const PolicyAnswer& a, const ExportRule& rule) {
+  std::map<std::string, std::vector<std::string>> chips;
+  for (const JudgedChip& c : a.chips)
+    for (const JudgedChip::Also& also : c.also)
+      if (also.rule == &rule) chips[also.says].push_back(c.figures.name);
+  return chips;
+}
+
+std::string later_chips(const PolicyAnswer& a) {
+  std::vector<std::string> names;
+  for (const JudgedChip& c : a.chips)
+    if (c.later && c.figures.datacenter_marketed) names.push_back(c.figures.name);
+  return names.empty() ? ""
+                       : fmt::format("Launched behind {}, so no chips of that day: {}", to_string(*a.date),
+                                     fmt::join(names, ", "));
+}
 
 std::string time_text(const AnsweredWork& w, const AnswerRow& row) {
   if (!w.training) return range_text(row.work.time, ms_number);
@@ -343,10 +355,10 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
   const std::string does = w.training ? "trains" : "decodes";
   std::vector<const AnswerRow*> real;
   for (const AnswerRow& row : w.rows) {
-    if (row.free == true && !row.design && !row.later && row.work.fault.empty()) real.push_back(&row);
+    if (row.to_be_had() && !row.design && row.work.fault.empty()) real.push_back(&row);
   }
   const auto against = [&](const AnswerRow& row) {
-    if (!own.work.fault.empty()) return std::string();
+    if (!own.work.fault.empty() || &row == &own) return std::string();
     return fmt::format(", {:.2f} times what {} takes", row.work.gpu_hours.value / own.work.gpu_hours.value, own.chip);
   };
   const auto says = [&](const AnswerRow& row, const std::string& name) {
@@ -355,7 +367,7 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
   };
   std::string text;
   const std::string leaves = a.date ? "leave" : "leaves";  // "the rules of a day" or one rule
-  if (own.free == true && !own.later) text = fmt::format("{} {} {} free. ", a.asked, leaves, own.chip);
+  if (own.to_be_had()) text = fmt::format("{} {} {} free. ", a.asked, leaves, own.chip);
   if (real.empty()) {
     text += fmt::format("Of the chips that exist {} {} none on which this was put", a.asked, leaves);
   } else {
@@ -397,10 +409,16 @@ std::string to_csv(const PolicyAnswer& a) {
               "time_s_p95",    "days",          "gpu_hours",
               "gpu_hours_p5",  "gpu_hours_p95", "tokens",
               "usd_one_price", "usd_by_parts",  "stated_gpu_hours",
-              "plan",          "fault"};
+              "plan",          "fault",         "later",
+              "sold",          "also_in_force"};
+  const auto yes = [](bool value) { return value ? "yes" : "no"; };
   const auto word = [](const std::optional<bool>& free) { return !free ? "unknown" : *free ? "yes" : "no"; };
   for (const JudgedChip& c : a.chips) {
-    csv.row().set("chip", c.figures.name).set("free", word(c.free)).set("outcome", outcome_words(c));
+    csv.row().set("chip", c.figures.name).set("free", word(c.free)).set("outcome", outcome_of(c));
+    csv.set("later", yes(c.later)).set("sold", yes(c.sold));
+    std::vector<std::string> also;
+    for (const JudgedChip::Also& said : c.also) also.push_back(also_text(said));
+    csv.set("also_in_force", fmt::format("{}", fmt::join(also, "; ")));
     if (c.nearest) {
       csv.set("nearest", threshold_text(c.nearest->threshold));
       csv.set("margin_percent", fmt::format("{:.2f}", 100 * c.nearest->share()));
@@ -411,6 +429,7 @@ std::string to_csv(const PolicyAnswer& a) {
   for (const AnsweredWork& w : a.works) {
     for (const AnswerRow& row : w.rows) {
       csv.row().set("work", w.scenario).set("chip", row.chip).set("free", word(row.free));
+      csv.set("later", yes(row.later)).set("sold", yes(row.sold));
       set_figures(row.figures, csv);
       set_work(row.work, csv);
       if (!row.work.fault.empty()) continue;

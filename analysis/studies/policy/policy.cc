@@ -35,13 +35,14 @@ std::vector<const ExportRule*> rules_in_question(const PolicyQuestion& question,
 std::vector<Classification> also_said(const ChipFigures& chip, const Date& day, const RuleBook& book) {
   std::vector<Classification> out;
   for (const ExportRule* rule : also_in_force(book, day)) {
-    if (rule->judges()) {
+    const ExportRule* const repeated = repeated_by(*rule, book, day);
+    if (rule->judges() && !repeated) {
       out.push_back(classify(chip, *rule, book, day));
       continue;
     }
     Classification said;
     said.rule = rule;
-    said.outcome = rule->licence;
+    said.outcome = repeated ? "as " + repeated->id : rule->licence;
     out.push_back(std::move(said));
   }
   return out;

@@ -103,12 +103,8 @@ std::string also_text(const ChipVerdict& verdict, const TextStyle& style) {
   std::string out = "  also in force that day\n";
   TextTable table({Align::left, Align::left, Align::left, Align::left});
   for (const Classification& c : verdict.also) {
-    // What a foundry presumes of a design, its maker overcomes where he is approved.
-    const auto& approved = c.rule->approved_designers;
-    const bool overcome =
-        c.controlled == true && std::find(approved.begin(), approved.end(), verdict.chip.vendor) != approved.end();
     table.row({c.rule->id, c.rule->kind, period_text(c.rule->in_force, c.rule->until),
-               c.outcome + (overcome ? "; not of an approved designer such as " + verdict.chip.vendor : "")});
+               c.outcome + (c.approved ? "; not of an approved designer such as " + verdict.chip.vendor : "")});
   }
   return out + table.render(style);
 }

@@ -7,6 +7,7 @@
 
 #include "analysis/face/environment_data.h"
 #include "scenarios/resolve/load_scenario.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "sim/base/diagnostic.h"
 #include "sim/base/fault_text.h"
 
@@ -47,8 +48,13 @@ void ClusterSizing::try_node(const std::string& node) {
   try {
     const Scenario one = on_one(node);
     if (rules_) {
-      KeptFromChina kept = kept_from_china(one.cluster.node.gpu.name, *size_.date, *rules_, libraries());
-      if (!kept.why.empty()) return leave_out(node, std::move(kept.why), kept.times_over);
+      std::vector<std::string> gpus{one.cluster.node.gpu.name};
+      if (one.rl && one.rl->rollout_cluster) gpus.push_back(one.rl->rollout_cluster->node.gpu.name);
+      for (const std::string& gpu : gpus) {
+        const KeptFromChina kept = kept_from_china(gpu, *size_.date, *rules_, libraries());
+        if (kept.why.empty()) continue;
+        return leave_out(node, (gpu == gpus.front() ? "" : gpu + ": ") + kept.why, kept.times_over);
+      }
     }
     seek(node, one);
   } catch (const InputError& error) {

@@ -9,6 +9,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
 #include "analysis/face/run.h"
+#include "analysis/runs/training/show/report_words.h"
 #include "analysis/studies/plan/rl_plan.h"
 #include "analysis/studies/size/cluster_sizing.h"
 #include "flopcast/scenario.h"
@@ -32,8 +33,13 @@ class LoopSizing final : public ClusterSizing {
   void count_work() override {
     size_.steps = size_.base.rl->loop.run.steps;
     if (size_.steps <= 0) refuse("rl.run", "no run", "how many steps: --set rl.run.steps=1000");
-    if (size_.base.rl->rollout_cluster)
-      refuse("rl.rollout_cluster", "a cluster of its own for the engine", "one cluster, whose size is sought");
+  }
+  /// Where the engine has a cluster of its own, both grow together: its nodes stay in the stated proportion.
+  int engine_nodes(int nodes) const {
+    const auto& elsewhere = size_.base.rl->rollout_cluster;
+    if (!elsewhere) return 0;
+    const double proportion = static_cast<double>(elsewhere->nodes) / size_.base.cluster.nodes;
+    return std::max(1, static_cast<int>(std::lround(nodes * proportion)));
   }
   Scenario on_one(const std::string& node) const override {
     return load_open_scenario(file_, sets_in_its_formats(node, 1), libraries()).scenario;
@@ -42,13 +48,15 @@ class LoopSizing final : public ClusterSizing {
   /// The same in BF16, where the chip has no FP8 units.
   std::vector<std::string> sets_in_its_formats(const std::string& node, int nodes) const {
     std::vector<std::string> sets = sets_on(node, nodes);
+    const auto& elsewhere = size_.base.rl->rollout_cluster;
+    if (elsewhere) sets.push_back(fmt::format("rl.rollout_cluster.nodes={}", engine_nodes(nodes)));
     std::vector<std::string> in_bf16 = sets;
     if (size_.base.rl->loop.algorithm->trains) {
       for (const char* field : {"linear", "dispatch", "activations"})
         in_bf16.push_back(fmt::format("training.precision.{}=bf16", field));
       in_bf16.push_back("training.precision.scaling=none");
     }
-    if (size_.base.rl->generates()) {
+    if (size_.base.rl->generates() && !elsewhere) {
       in_bf16.push_back("rl.rollout.weights=bf16");
       in_bf16.push_back("rl.rollout.dispatch=bf16");
     }
@@ -62,7 +70,7 @@ class LoopSizing final : public ClusterSizing {
     options.workers = options_.workers;
     options.brief = true;
     options.keep = {"batch"};
-    const std::string where = fmt::format("{} nodes of {}", nodes, node);
+    const std::string where = fmt::format("{} of {}", report_words::plural(nodes, "node"), node);
     if (options_.progress) {
       options.progress = [this, where](const std::string&, std::size_t done, std::size_t all) {
         return options_.progress(where, done, all);
@@ -84,6 +92,11 @@ class LoopSizing final : public ClusterSizing {
     run.keep_going = {};
     const RlReport report = run_rl(scenario, run);
     TrainingCluster cluster = cluster_of(scenario, node, nodes);
+    if (const auto& elsewhere = scenario.rl->rollout_cluster) {
+      cluster.gpus += elsewhere->gpus();
+      cluster.gpu += " + " + elsewhere->node.gpu.name;
+      cluster.beside = fmt::format("{} x {}", elsewhere->nodes, elsewhere->node.name);
+    }
     const RlScenario &loop = *scenario.rl, &asked = *size_.base.rl;
     if (!(loop.update.precision == asked.update.precision &&
           loop.rollout.engine.precision == asked.rollout.engine.precision))
@@ -91,15 +104,32 @@ class LoopSizing final : public ClusterSizing {
     cluster.layout = loop_text(study->plans.front().choice);
     cluster.replayed = true;
     cluster.step = report.step.length;
-    set_run(cluster, in_hours(report.run->time.total()) / 24, price(scenario, node));
+    set_run(cluster, in_hours(report.run->time.total()) / 24, mean_price(scenario, node));
     return cluster;
+  }
+
+  /// Of a GPU-hour of the loop: where there are two kinds, the mean of both.
+  std::optional<UsdPerSecond> mean_price(const Scenario& scenario, const std::string& node) const {
+    const std::optional<UsdPerSecond> own = price(scenario, node);
+    const auto& elsewhere = scenario.rl->rollout_cluster;
+    if (!elsewhere || !own) return own;
+    if (size_.base.price.stated && node == size_.base.cluster.node.name) return own;  // of all GPUs alike
+    Scenario engine = scenario;
+    engine.cluster = *elsewhere;
+    const std::optional<UsdPerSecond> other = price(engine, elsewhere->node.name);
+    if (!other) return std::nullopt;
+    const double share = static_cast<double>(elsewhere->gpus()) / (elsewhere->gpus() + scenario.cluster.gpus());
+    return *own * (1 - share) + *other * share;
   }
 
   /// Days fall with size as far as the longest answer lets them. The smallest cluster in time is the cheapest that is;
   /// without a deadline the largest within the budget is the fastest.
   void seek(const std::string& node, const Scenario& one) override {
     const int gpus_of_node = one.cluster.node.gpus;
-    const std::vector<int> sizes = sizes_tried(std::max(1, options_.most_gpus / gpus_of_node));
+    const auto& elsewhere = size_.base.rl->rollout_cluster;
+    const int beside =  // GPUs of the engine's cluster for a node
+        elsewhere ? (elsewhere->gpus() + size_.base.cluster.nodes - 1) / size_.base.cluster.nodes : 0;
+    const std::vector<int> sizes = sizes_tried(std::max(1, options_.most_gpus / (gpus_of_node + beside)));
     std::map<std::size_t, std::optional<TrainingCluster>> tried;
     const auto at = [&](std::size_t i) -> const std::optional<TrainingCluster>& {
       const auto [found, fresh] = tried.try_emplace(i);

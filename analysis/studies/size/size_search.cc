@@ -38,9 +38,10 @@ namespace {
 
 /// "TPP 15,832 against 4,800, 3.3 times as much": how far a chip is from what a rule leaves free.
 std::string beyond(const Margin& margin) {
-  return fmt::format("{} {} against {} {}, {:.3g} times as much", short_name(margin.threshold.figure),
-                     format_integer(margin.value), format_integer(margin.threshold.value),
-                     unit_of(margin.threshold.figure), margin.value / margin.threshold.value);
+  const std::string_view unit = unit_of(margin.threshold.figure);
+  return fmt::format("{} {} against {}{}{}, {:.3g} times as much", short_name(margin.threshold.figure),
+                     format_integer(margin.value), format_integer(margin.threshold.value), unit.empty() ? "" : " ",
+                     unit, margin.value / margin.threshold.value);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"
+#include "analysis/runs/training/show/report_words.h"
 #include "analysis/studies/size/cluster_sizing.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "sim/base/diagnostic.h"
@@ -70,7 +71,7 @@ class TrainingSizing final : public ClusterSizing {
     search.keep = 8;
     search.effort = kEffortPerCluster;
     if (scenario.cluster.gpus() == size_.base.cluster.gpus()) search.ranked = own_plan(scenario, space);
-    const std::string stage = fmt::format("{} nodes of {}", nodes, node);
+    const std::string stage = fmt::format("{} of {}", report_words::plural(nodes, "node"), node);
     if (options_.progress) {
       search.progress = [this, stage](std::size_t done, std::size_t all) {
         return options_.progress(stage, done, all);

@@ -30,6 +30,8 @@ struct TrainingSizeOptions {
 struct TrainingCluster {
   std::string node, gpu;
   int nodes = 0, gpus = 0;
+  std::string beside;  ///< "2 x hgx-h20": the engine's own cluster of a loop, counted in gpus
+  std::string text() const;
   std::string precision_note;  ///< where the chip cannot do what the scenario asks for
   ScreenedPlan plan;
   std::string layout;  ///< of a loop (rl_size.h), in place of the plan

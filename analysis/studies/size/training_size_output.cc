@@ -19,6 +19,9 @@ std::string money_of(const TrainingCluster& cluster) {
   return cluster.usd ? format_usd(Usd(*cluster.usd)) : "no rent known";
 }
 
+/// Runs of hours are told apart too.
+std::string days_text(double days) { return days < 10 ? fmt::format("{:.3g}", days) : fmt::format("{:.1f}", days); }
+
 std::string asked_for(const TrainingSizeOptions& options) {
   std::vector<std::string> parts;
   if (options.deadline) parts.push_back(fmt::format("at most {}", format_days(*options.deadline)));
@@ -36,7 +39,7 @@ std::string work_of(const TrainingSize& size) {
 std::string shortfall(const TrainingCluster& cluster, const TrainingSizeOptions& options) {
   std::vector<std::string> parts;
   if (!cluster.in_time) {
-    parts.push_back(fmt::format("{:.1f} days more", cluster.days - in_days(*options.deadline)));
+    parts.push_back(days_text(cluster.days - in_days(*options.deadline)) + " days more");
   }
   if (!cluster.in_budget && !cluster.usd) parts.push_back("a price for its GPU-hour");
   if (!cluster.in_budget && cluster.usd) {
@@ -48,12 +51,8 @@ std::string shortfall(const TrainingCluster& cluster, const TrainingSizeOptions&
 }
 
 std::vector<std::string> cells_of(const TrainingCluster& cluster, const std::string& last) {
-  return {fmt::format("{} x {}", cluster.nodes, cluster.node),
-          format_integer(cluster.gpus),
-          fmt::format("{:.1f}", cluster.days),
-          money_of(cluster),
-          format_time(cluster.step),
-          last};
+  return {cluster.text(),    format_integer(cluster.gpus), days_text(cluster.days),
+          money_of(cluster), format_time(cluster.step),    last};
 }
 
 std::string last_cell(const TrainingCluster& cluster, const TrainingSizeOptions& options, bool met) {
@@ -93,7 +92,7 @@ void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, P
     ChartLine& line = by_node[c.node];
     line.name = c.node;
     line.marks = true;
-    const std::string label = fmt::format("{} x {}", c.nodes, c.node);
+    const std::string label = c.text();
     line.points.push_back({c.days,
                            priced ? *c.usd / unit.usd : c.gpus,
                            label + ", " + c.best(),
@@ -121,6 +120,10 @@ void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, P
 
 }  // namespace
 
+std::string TrainingCluster::text() const {
+  return fmt::format("{} x {}{}{}", nodes, node, beside.empty() ? "" : " + ", beside);
+}
+
 std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options, const TextStyle& style) {
   std::string text = fmt::format("{} for {}: {}", size.base.title, work_of(size), asked_for(options));
   if (size.date) text += ", " + to_string(*size.date);
@@ -137,9 +140,8 @@ std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options
       std::min_element(size.met.begin(), size.met.end(), [](const auto& a, const auto& b) { return a.gpus < b.gpus; });
   if (fewest != size.met.begin() && fewest != size.met.end()) {
     const TrainingCluster& first = size.met.front();
-    text += wrap(fmt::format("Fewest GPUs: {} x {} ({}), {:.1f} days, {}. Cheapest: {} x {} ({}), {}.", fewest->nodes,
-                             fewest->node, fewest->gpus, fewest->days, money_of(*fewest), first.nodes, first.node,
-                             first.gpus, money_of(first)),
+    text += wrap(fmt::format("Fewest GPUs: {} ({}), {} days, {}. Cheapest: {} ({}), {}.", fewest->text(), fewest->gpus,
+                             days_text(fewest->days), money_of(*fewest), first.text(), first.gpus, money_of(first)),
                  style.width(), "  ") +
             "\n";
   }
@@ -157,13 +159,13 @@ std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options
 }
 
 std::string to_csv(const TrainingSize& size) {
-  std::string text =
-      csv_line({"met", "node", "gpu", "nodes", "gpus", "days", "gpu_hours", "cost_usd", "step_s", "replayed", "plan"});
+  std::string text = csv_line(
+      {"met", "node", "gpu", "nodes", "gpus", "days", "gpu_hours", "cost_usd", "step_s", "replayed", "plan", "beside"});
   const auto lines = [&](const std::vector<TrainingCluster>& clusters, const char* met) {
     for (const TrainingCluster& c : clusters) {
       text += csv_line({met, c.node, c.gpu, fmt::format("{}", c.nodes), fmt::format("{}", c.gpus), shortest(c.days),
                         shortest(c.gpu_hours), c.usd ? shortest(*c.usd) : "", shortest(c.step.value()),
-                        c.replayed ? "yes" : "no", c.best()});
+                        c.replayed ? "yes" : "no", c.best(), c.beside});
     }
   };
   lines(size.met, "yes");
@@ -194,6 +196,7 @@ report::TrainingSizeStudy to_message(const TrainingSize& size, const TrainingSiz
     entry.set_plan(c.best());
     entry.set_precision_note(c.precision_note);
     entry.set_shortfall(shortfall(c, options));
+    entry.set_beside(c.beside);
   };
   for (const TrainingCluster& c : size.met) add(c, *message.add_met());
   for (const TrainingCluster& c : size.not_met) add(c, *message.add_not_met());
@@ -210,8 +213,8 @@ std::string to_html(const TrainingSize& size, const TrainingSizeOptions& options
   page.lead(fmt::format("{}: {}{}", work_of(size), asked_for(options), size.date ? ", " + to_string(*size.date) : ""));
   if (!size.met.empty()) {
     const TrainingCluster& best = size.met.front();
-    page.headline(fmt::format("{} x {} ({} GPUs): {:.1f} days, {}", best.nodes, best.node, format_integer(best.gpus),
-                              best.days, money_of(best)));
+    page.headline(fmt::format("{} ({} GPUs): {} days, {}", best.text(), format_integer(best.gpus), days_text(best.days),
+                              money_of(best)));
   } else {
     page.headline("Nothing that was tried does");
   }
@@ -253,8 +256,7 @@ Diagnostic unmet(const TrainingSize& size, const TrainingSizeOptions& options) {
     return d;
   }
   const TrainingCluster& nearest = size.not_met.front();
-  d.found = fmt::format("the nearest is {} x {}: {:.1f} days, {}", nearest.nodes, nearest.node, nearest.days,
-                        money_of(nearest));
+  d.found = fmt::format("the nearest is {}: {} days, {}", nearest.text(), days_text(nearest.days), money_of(nearest));
   d.remedy = shortfall(nearest, options);
   return d;
 }

@@ -231,11 +231,28 @@ bool needed_to_replay(const pb::FieldDescriptor& field) {
 void lay_over(pb::Message& under, const pb::Message& over) {
   std::vector<const pb::FieldDescriptor*> fields;
   over.GetReflection()->ListFields(over, &fields);
+  const pb::Reflection& r = *under.GetReflection();
+  const pb::FieldDescriptor* first_counts = nullptr;  // how benchmarks start an engine: the first that fits
+  int of_base = 0;
   for (const auto* field : fields) {
-    if (field->is_repeated() && field->name() != "sources" && field->name() != "unknown")
-      under.GetReflection()->ClearField(&under, field);
+    if (!field->is_repeated() || field->name() == "sources" || field->name() == "unknown") continue;
+    if (field->name() == "started") {
+      first_counts = field;
+      of_base = r.FieldSize(under, field);
+    } else {
+      r.ClearField(&under, field);
+    }
   }
   under.MergeFrom(over);
+  if (first_counts == nullptr) return;
+  // Own entries before the base's: reversing both parts and the whole.
+  const auto reverse = [&](int begin, int end) {
+    for (--end; begin < end; ++begin, --end) r.SwapElements(&under, first_counts, begin, end);
+  };
+  const int all = r.FieldSize(under, first_counts);
+  reverse(0, of_base);
+  reverse(of_base, all);
+  reverse(0, all);
 }
 
 namespace {

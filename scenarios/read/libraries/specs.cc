@@ -177,6 +177,18 @@ ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& 
 }
 
 SoftwareProfile software_profile(const Entry<proto::Software>& entry) {
+  const proto::Software& m = entry.message;
+  Diagnostics faults;
+  const auto not_both = [&](bool other, const char* field, const char* beside) {
+    if (!other) return;
+    faults.push_back(entry.places.fault(field, fmt::format("true beside {}: true", beside),
+                                        fmt::format("false, or {}: false: one of them", beside)));
+  };
+  not_both(m.indexed_rows() && m.indexed_once(), "indexed_once", "indexed_rows");
+  not_both(m.eager() && m.compiled_layers(), "compiled_layers", "eager");
+  if (m.fused_norms() && !m.eager())
+    faults.push_back(entry.places.fault("fused_norms", "true without eager", "false, or eager: true"));
+  if (!faults.empty()) throw InputError(faults);
   auto out = loaded<SoftwareProfile>(entry.message);
   out.name = entry.name;
   out.sources = entry.sources;

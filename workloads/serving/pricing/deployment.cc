@@ -180,7 +180,7 @@ std::shared_ptr<const KernelModel> engine_kernels(const EngineConfig& engine, co
     }
     return "current";
   };
-  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::power_limited, libraries());
+  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::benchmark, libraries());
 }
 
 BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, std::span<const double> busiest,

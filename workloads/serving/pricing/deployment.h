@@ -23,8 +23,8 @@ struct PriceSources {
   std::shared_ptr<const EngineConstants> constants;
 };
 
-/// Kernels as an engine has them, at the clock that the board's limit leaves. Of a model that PyTorch compiles without
-/// an engine round it, attention is cuDNN's.
+/// Kernels as an engine has them, at full clock (what the board's limit leaves, iterations ask: under_limit). Of a
+/// model that PyTorch compiles without an engine round it, attention is cuDNN's.
 std::shared_ptr<const KernelModel> engine_kernels(const EngineConfig& engine, const GpuSpec& gpu,
                                                   std::shared_ptr<const KernelCalibration> calibration);
 

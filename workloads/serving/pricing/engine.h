@@ -179,6 +179,8 @@ struct SpeculationConfig {
 struct EngineHost {
   std::optional<Seconds> iteration, sequence, prompt_token, launch, request, graph_gap, tokenise, cold_prompts,
       latent_layer, draft_round, indexed_verify;
+  /// Iterations with prompts of up to so many tokens run as CUDA graphs between attention's cores.
+  std::optional<int> piecewise_tokens;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -193,6 +195,7 @@ struct EngineHost {
     field("latent_layer", &EngineHost::latent_layer, {"engine"});
     field("draft_round", &EngineHost::draft_round, {"engine"});
     field("indexed_verify", &EngineHost::indexed_verify, {"engine"});
+    field("piecewise_tokens", &EngineHost::piecewise_tokens, {"engine"});
   }
 };
 

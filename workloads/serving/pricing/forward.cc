@@ -65,6 +65,9 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind, bool fp4_units
   return habits;
 }
 
+/// A collective of so many kernels.
+PassTime exchanged(Seconds time, int kernels) { return {time, kernels, {}, {}, time}; }
+
 KernelTime price_of(const KernelModel& kernels, const GemmShape& shape, int sms) { return kernels.gemm(shape, sms); }
 
 KernelTime price_of(const KernelModel& kernels, const AttentionShape& shape, int sms) {
@@ -142,6 +145,11 @@ double launch_us(const ForwardSetting& setting, double kernels, StepKind kind) {
          layers * engine.host.latent_layer.value_or(Seconds(0)).value() * 1e6;
 }
 
+ClockPoint under_limit(const KernelModel& kernels, Seconds time, Seconds on_sms, Joules energy) {
+  if (time <= Seconds(0)) return {};
+  return kernels.settled({time, std::min(1.0, on_sms / time), energy});
+}
+
 ForwardModel::ForwardModel(ForwardSetting setting)
     : setting_(std::move(setting)), moe_layers_(setting_.engine.model.moe_layers()) {}
 
@@ -210,6 +218,7 @@ PassTime ForwardModel::price(const LayerKernels& list, int sms) const {
   for (const LayerKernel& kernel : list.kernels) {
     const KernelTime once = std::visit([&](const auto& shape) { return price_of(kernels, shape, sms); }, kernel.shape);
     sum.time += once.time * kernel.count / setting_.gpu_speed;
+    sum.on_sms += once.on_sms * kernel.count / setting_.gpu_speed;
     sum.energy += once.energy * kernel.count;
     sum.kernels += launches(kernel);
   }
@@ -237,7 +246,7 @@ PassTime ForwardModel::all_reduces(const LayerKernels& list, StepKind kind) cons
     // Where experts are cut, training gathers and scatters their rows; here all GPUs have them, and the layer's
     // all-reduce sums up.
     if (exchange.kind != LayerExchange::Kind::tensor_all_reduce) continue;
-    sum += {all_reduce(exchange.bytes) + network_call(tensor, kind), 1, {}};
+    sum += exchanged(all_reduce(exchange.bytes) + network_call(tensor, kind), 1);
   }
   return sum;
 }
@@ -294,9 +303,9 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
                          nic,
                          nvlink,
                          setting_.hot_load};
-    layer.dispatch = {low_latency_time(x, *setting_.constants), 1, {}};
+    layer.dispatch = exchanged(low_latency_time(x, *setting_.constants), 1);
     x.bytes_per_token = bytes(engine.precision.combine);
-    layer.combine = {low_latency_time(x, *setting_.constants), 1, {}};
+    layer.combine = exchanged(low_latency_time(x, *setting_.constants), 1);
     return;
   }
   RoutingRequest routing;
@@ -322,7 +331,7 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
     setting.overlapped = overlapped;
     setting.sms = engine.communication_sms;
     PassTime& part = op == ExpertOp::dispatch ? layer.dispatch : layer.combine;
-    part = {expert_time(setting, traffic, *setting_.links).total(), 2, {}};  // a handshake and a transfer
+    part = exchanged(expert_time(setting, traffic, *setting_.links).total(), 2);  // a handshake and a transfer
   }
 }
 
@@ -338,8 +347,8 @@ void ForwardModel::add_gathering(LayerTime& layer, double t, StepKind kind) cons
   const auto time = [&](NcclOp op) {
     return choose_nccl(op, group, all, setting_.cluster, *setting_.links).total() + call;
   };
-  layer.dispatch = {time(NcclOp::all_gather), 1};
-  layer.combine = {time(NcclOp::reduce_scatter), 1};
+  layer.dispatch = exchanged(time(NcclOp::all_gather), 1);
+  layer.combine = exchanged(time(NcclOp::reduce_scatter), 1);
 }
 
 /// Engines take their own all-reduce or NCCL's, whichever is faster for the size.
@@ -373,7 +382,8 @@ PassTime ForwardModel::attention(const DecodeAttention& shape) const {
     const KernelTime one = setting_.kernels->latent_block(block);
     PassTime out = price(choice, 0);
     out += {std::max(Seconds(0), whole_block.time - one.time) / setting_.gpu_speed, 0,
-            std::max(Joules(0), whole_block.energy - one.energy)};
+            std::max(Joules(0), whole_block.energy - one.energy),
+            std::max(Seconds(0), whole_block.on_sms - one.on_sms) / setting_.gpu_speed};
     return out;
   }
   LayerKernels list;

@@ -39,19 +39,32 @@ enum class StepKind : std::uint8_t {
 /// microseconds.
 double launch_us(const ForwardSetting& setting, double kernels, StepKind kind);
 
-/// Part of a pass: what its kernels take, and how many they are. Gaps between them are the caller's.
+/// Part of a pass at full clock: what its kernels take, and how many they are. Gaps between them, and what the clock
+/// loses under the board's limit, are the caller's (under_limit): the limit is met by a whole iteration.
 struct PassTime {
   Seconds time;
   int kernels = 0;
-  Joules energy;  ///< idle power apart; collectives have none
+  Joules energy;      ///< idle power apart; collectives have none
+  Seconds on_sms;     ///< of `time`: what waits for the SMs, and so for the clock
+  Seconds exchanged;  ///< of `time`: collectives
+  Seconds kernel_time() const { return time - exchanged; }
   PassTime& operator+=(const PassTime& o) {
     time += o.time;
     kernels += o.kernels;
     energy += o.energy;
+    on_sms += o.on_sms;
+    exchanged += o.exchanged;
     return *this;
   }
-  friend PassTime operator*(PassTime a, int times) { return {a.time * times, a.kernels * times, a.energy * times}; }
+  friend PassTime operator*(PassTime a, int times) {
+    return {a.time * times, a.kernels * times, a.energy * times, a.on_sms * times, a.exchanged * times};
+  }
 };
+
+/// Kernels in turn that take `time`, of which `on_sms` waits for the SMs, and `energy` at full clock: memory-bound ones
+/// and gaps leave room that matrix products take, as in a training step. Nobody has measured what a GPU draws while it
+/// exchanges, waiting in a kernel for others: callers leave that out, as if it were what it draws beside.
+ClockPoint under_limit(const KernelModel& kernels, Seconds time, Seconds on_sms, Joules energy);
 
 /// What one layer takes for the tokens of an iteration, part by part, the attention core apart. Parts that do not occur
 /// are empty.

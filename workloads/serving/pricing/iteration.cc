@@ -78,50 +78,6 @@ double prompt_parts(const EngineConfig& engine, std::int64_t tokens) {
 
 }  // namespace
 
-// ------------------------------------------------------------------------------------------------ curves
-
-DecodeCurve::DecodeCurve(std::int64_t batch, const std::vector<std::int64_t>& lengths, const std::vector<Ticks>& times)
-    : batch_(batch) {
-  assert(lengths.size() == times.size() && !times.empty());
-  for (std::size_t i = 0; i + 1 < lengths.size(); ++i) {
-    const std::int64_t tokens = batch * (lengths[i + 1] - lengths[i]);
-    pieces_.push_back(
-        {batch * lengths[i], times[i], std::max<std::int64_t>(0, (times[i + 1] - times[i] + tokens / 2) / tokens)});
-  }
-  if (pieces_.empty()) pieces_.push_back({0, times.front(), 0});
-}
-
-std::size_t DecodeCurve::piece_of(std::int64_t kv) const {
-  const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), kv,
-                                      [](std::int64_t tokens, const Piece& piece) { return tokens < piece.begin; });
-  return static_cast<std::size_t>(after - pieces_.begin()) - 1;
-}
-
-Ticks DecodeCurve::at(std::int64_t kv) const {
-  const Piece& piece = pieces_[piece_of(kv)];
-  return piece.time + piece.slope * (kv - piece.begin);
-}
-
-Ticks DecodeCurve::sum(std::int64_t kv, std::int64_t n, const TokenPattern& pattern, std::int64_t from) const {
-  Ticks total = 0;
-  for (std::size_t i = piece_of(kv); n > 0; ++i) {
-    const Piece& piece = pieces_[i];
-    std::int64_t here = n;  // iterations that begin on this piece
-    if (i + 1 < pieces_.size()) {
-      const std::int64_t missing = pieces_[i + 1].begin - kv;
-      here = std::min(n, pattern.iterations(from, (missing + batch_ - 1) / batch_));
-    }
-    total += here * (piece.time + piece.slope * (kv - piece.begin)) +
-             piece.slope * batch_ * pattern.sum_of_tokens(from, here);
-    kv += batch_ * pattern.tokens(from, here);
-    from += here;
-    n -= here;
-  }
-  return total;
-}
-
-// ------------------------------------------------------------------------------------------------ prices
-
 double with_exchange(const MoeBlocks& b, bool two_micro_batches, StepKind kind) {
   if (!two_micro_batches) return b.attention + b.experts + b.dispatch + b.combine;
   if (kind == StepKind::decode) return std::max(b.attention + b.experts, b.dispatch + b.combine);
@@ -159,10 +115,10 @@ const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKin
   return *(last = &known.emplace(node, priced).first->second);
 }
 
-/// All layers for `tokens`, each with an attention core of `attention_us`; routed experts work on the mean of all
-/// groups. With two micro-batches the last combine of the pass has nothing to hide behind.
-IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind,
-                                                   double attention_us, double attention_kernels, Split split) {
+/// All layers for `tokens`; routed experts work on the mean of all groups. With two micro-batches the last combine of
+/// the pass has nothing to hide behind.
+GpuPass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind, const GpuPass& attention,
+                                     Split split) {
   const double halves = split == two ? 2 : 1;
   struct Between {
     const Layers *low, *high;
@@ -174,53 +130,73 @@ IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_to
     return Between{&low, way > 0 ? &layers(node + 1, kind, split) : &low, way};
   };
   const Between own = between(tokens), mean = mean_tokens == tokens ? own : between(mean_tokens);
+  GpuPass pass;
+  // Time of a part of a layer, for both micro-batches; what it asks of the SMs and the board, for all such layers.
+  int of = 0;
   const auto at = [&](const Between& b, LayerTime Layers::*layer, PassTime LayerTime::*part) {
-    const double low = us((b.low->*layer.*part).time), high = us((b.high->*layer.*part).time);
-    return halves * (b.way > 0 ? low * (1 - b.way) + high * b.way : low);
+    const PassTime &low = b.low->*layer.*part, &high = b.high->*layer.*part;
+    const auto value = [&](double here, double there) {
+      return halves * (b.way > 0 ? here * (1 - b.way) + there * b.way : here);
+    };
+    pass.kernel_us += of * value(us(low.kernel_time()), us(high.kernel_time()));
+    pass.on_sms_us += of * value(us(low.on_sms), us(high.on_sms));
+    pass.joules += of * value(low.energy.value(), high.energy.value());
+    return value(us(low.time), us(high.time));
   };
-  const auto kernels = [&](const LayerTime& layer) { return halves * (layer.kernels() + attention_kernels); };
-  Pass pass;
+  const auto kernels = [&](const LayerTime& layer) { return halves * (layer.kernels() + attention.kernels); };
+  const double pieces = halves * (1 + attention.kernels);  // a graph behind each core
   const auto attention_block = [&](LayerTime Layers::*layer) {
+    pass.kernel_us += of * attention.kernel_us;
+    pass.on_sms_us += of * attention.on_sms_us;
+    pass.joules += of * attention.joules;
     return at(own, layer, &LayerTime::projections) + at(own, layer, &LayerTime::shared_experts) +
-           at(own, layer, &LayerTime::all_reduces) + attention_us;
+           at(own, layer, &LayerTime::all_reduces) + attention.gpu_us;
   };
-  if (const int n = forward_->dense_layers(); n > 0) {
-    pass.gpu_us += n * (attention_block(&Layers::dense) + at(own, &Layers::dense, &LayerTime::ffn));
-    pass.kernels += n * kernels(own.low->dense);
+  if (of = forward_->dense_layers(); of > 0) {
+    pass.gpu_us += of * (attention_block(&Layers::dense) + at(own, &Layers::dense, &LayerTime::ffn));
+    pass.kernels += of * kernels(own.low->dense);
+    pass.pieces += of * pieces;
   }
-  if (const int n = forward_->moe_layers(); n > 0) {
+  if (of = forward_->moe_layers(); of > 0) {
     const double combine = at(own, &Layers::moe, &LayerTime::combine);
     const MoeBlocks blocks = {attention_block(&Layers::moe), at(mean, &Layers::moe, &LayerTime::ffn),
                               at(own, &Layers::moe, &LayerTime::dispatch), combine};
-    pass.gpu_us += n * with_exchange(blocks, split == two, kind) + (split == two ? combine / halves : 0);
-    pass.kernels += n * kernels(own.low->moe);
+    pass.gpu_us += of * with_exchange(blocks, split == two, kind) + (split == two ? combine / halves : 0);
+    pass.kernels += of * kernels(own.low->moe);
+    pass.pieces += of * pieces;
   }
   return pass;
 }
 
-double IterationPricer::decode_attention_us(double batch, double kv_per_request, Split split, int queries) {
+GpuPass IterationPricer::decode_attention(double batch, double kv_per_request, Split split, int queries) {
   const double halves = split == one || batch < 2 ? 1 : 2;
   const auto at = [&](std::size_t requests, std::size_t length) {
     const std::uint64_t k = key(requests, length, static_cast<std::size_t>(queries));
     const auto found = decode_nodes_.find(k);
     if (found != decode_nodes_.end()) return found->second;
     const DecodeAttention shape{CountGrid::value(requests), log_value(length, 4), queries};
-    return decode_nodes_.emplace(k, us(forward_->attention(shape).time)).first->second;
+    return decode_nodes_.emplace(k, pass_of(forward_->attention(shape))).first->second;
   };
   const auto [requests, r] = CountGrid::below(batch / halves);
   const auto [length, l] = log_node(kv_per_request, 4);
-  const double short_side = at(requests, length) * (1 - r) + (r > 0 ? at(requests + 1, length) * r : 0);
-  if (l <= 0) return halves * short_side;
-  const double long_side = at(requests, length + 1) * (1 - r) + (r > 0 ? at(requests + 1, length + 1) * r : 0);
-  // Linear in the length, whose nodes are spaced geometrically.
-  const double a = log_value(length, 4), b = log_value(length + 1, 4), way = (kv_per_request - a) / (b - a);
-  return halves * (short_side + (long_side - short_side) * way);
+  const auto of_length = [&, node = requests, way = r](std::size_t each) {
+    return way > 0 ? between(at(node, each), at(node + 1, each), way) : at(node, each);
+  };
+  GpuPass core = of_length(length);
+  if (l > 0) {
+    // Linear in the length, whose nodes are spaced geometrically.
+    const double a = log_value(length, 4), b = log_value(length + 1, 4);
+    core = between(core, of_length(length + 1), (kv_per_request - a) / (b - a));
+  }
+  core = core * halves;
+  core.kernels = core_kernels(StepKind::decode);
+  return core;
 }
 
 /// Requests of one iteration differ in length. The kernel is priced for as many alike ones with the same
 /// tokens and the same query-key pairs: q = Q / n, kv = P / Q + q / 2. Interpolated in the logarithm of all
-/// three.
-double IterationPricer::prompt_attention_us(const PromptLoad& prompts, Split split) {
+/// three, and in shares and power beside the time.
+GpuPass IterationPricer::prompt_attention(const PromptLoad& prompts, Split split) {
   constexpr double kPerOctave = 2;
   const double n = static_cast<double>(prompts.requests), q = static_cast<double>(prompts.tokens) / n;
   const double kv =
@@ -229,7 +205,7 @@ double IterationPricer::prompt_attention_us(const PromptLoad& prompts, Split spl
   auto& nodes = prompt_nodes_[split];
   const std::array<std::pair<std::size_t, double>, 3> at = {log_node(n, 1), log_node(q, kPerOctave),
                                                             log_node(kv / q, kPerOctave)};
-  double sum = 0;
+  double log_us = 0, sm_share = 0, watts = 0;
   for (unsigned corner = 0; corner < 8; ++corner) {
     double weight = 1;
     std::array<std::size_t, 3> node{};
@@ -244,42 +220,57 @@ double IterationPricer::prompt_attention_us(const PromptLoad& prompts, Split spl
     if (found == nodes.end()) {
       const double tokens = log_value(node[1], kPerOctave);
       const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPerOctave)};
-      found = nodes.emplace(k, std::log(us(forward_->attention(shape, overlapped).time))).first;
+      found = nodes.emplace(k, pass_of(forward_->attention(shape, overlapped))).first;
     }
-    sum += weight * found->second;
+    const GpuPass& here = found->second;
+    log_us += weight * std::log(here.gpu_us);
+    sm_share += weight * here.on_sms_us / here.gpu_us;
+    watts += weight * here.joules / here.gpu_us;
   }
-  return std::exp(sum);
+  const double time = std::exp(log_us);
+  return {time, time, time * sm_share, time * watts, core_kernels(StepKind::prompt), 0};
 }
 
-double IterationPricer::edges_us(double sequences) {
+GpuPass IterationPricer::edges(double sequences) {
   const auto at = [&](std::size_t node) {
     const auto found = edge_nodes_.find(node);
     if (found != edge_nodes_.end()) return found->second;
     const double count = CountGrid::value(node);
-    return edge_nodes_.emplace(node, us(forward_->edges(count, count).time)).first->second;
+    return edge_nodes_.emplace(node, pass_of(forward_->edges(count, count))).first->second;
   };
   const auto [node, part] = CountGrid::below(sequences);
-  return at(node) * (1 - part) + (part > 0 ? at(node + 1) * part : 0);
+  GpuPass out = part > 0 ? between(at(node), at(node + 1), part) : at(node);
+  out.kernels = kEdgeKernels;
+  out.pieces = 1;
+  return out;
 }
 
 /// Drafts are made one token after the other: projection, one layer as the model's last, head. A trained head has a
 /// dense layer, where the model knows how wide that is.
-double IterationPricer::drafts_us(double batch, double kv_per_request, bool drafts) {
+GpuPass IterationPricer::drafts(double batch, double kv_per_request, bool with_drafts) {
   const EngineConfig& engine = forward_->setting().engine;
-  if (depth(forward_->setting().engine, drafts) == 0 || engine.speculation.kind == DraftKind::lookup) return 0;
+  const int deep = depth(engine, with_drafts);
+  if (deep == 0 || engine.speculation.kind == DraftKind::lookup) return {};
   if (engine.speculation.kind == DraftKind::model) {
-    if (!drafter_) return 0;
+    if (!drafter_) return {};
+    // A small model's batch is far from the board's limit: only its time counts.
     const double length = std::max(1.0, kv_per_request);
-    return depth(forward_->setting().engine, drafts) *
-           drafter_->decode_us(std::llround(std::max(1.0, batch)), std::llround(length), false);
+    GpuPass out;
+    out.gpu_us = deep * drafter_->decode_us(std::llround(std::max(1.0, batch)), std::llround(length), false);
+    return out;
   }
   const bool moe =
       engine.model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || engine.model.is_moe_layer(0));
   const auto [node, part] = CountGrid::below(batch);
   const LayerTime layer = forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
-  const double once = us(forward_->draft_projection(batch).time) + us(layer.sum()) +
-                      decode_attention_us(batch, kv_per_request, one, 1) + edges_us(batch);
-  return once * depth(forward_->setting().engine, drafts);
+  GpuPass once = pass_of(forward_->draft_projection(batch));
+  for (const PassTime LayerTime::*of : {&LayerTime::projections, &LayerTime::shared_experts, &LayerTime::ffn,
+                                        &LayerTime::all_reduces, &LayerTime::dispatch, &LayerTime::combine})
+    once += pass_of(layer.*of);
+  once += decode_attention(batch, kv_per_request, one, 1);
+  once += edges(batch);
+  once.kernels = once.pieces = 0;  // in the graph of the pass
+  return once * deep;
 }
 
 /// Of one layer's attention, beside its projections: as many whatever the batch.
@@ -294,26 +285,9 @@ double IterationPricer::core_kernels(StepKind kind) {
 /// A pass over prompts of a model that drafts, so that its cache has them.
 double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
   const auto tokens = static_cast<double>(prompts.tokens);
-  Pass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention_us(prompts, one),
-                          core_kernels(StepKind::prompt), one);
-  pass.gpu_us += edges_us(std::max<double>(1, static_cast<double>(prompts.finishing)));
-  pass.kernels += kEdgeKernels;
-  return launched_one_by_one(pass, StepKind::prompt);
-}
-
-/// The host launches ahead of the GPU, or keeps it waiting.
-double IterationPricer::launched_one_by_one(const Pass& pass, StepKind kind) const {
-  const double gap = us(forward_->setting().kernels->kernel_gap());
-  return std::max(pass.gpu_us + pass.kernels * gap, launch_us(forward_->setting(), pass.kernels, kind));
-}
-
-/// An iteration whose pass takes `pass_us`: what the host has to do for it is hidden behind the pass before,
-/// or comes on top.
-double IterationPricer::with_host_us(double pass_us, double sequences, double prompt_tokens, int drafts) const {
-  const double host = constant(forward_->setting(), &EngineConstants::iteration_us) +
-                      constant(forward_->setting(), &EngineConstants::sequence_us) * sequences +
-                      constant(forward_->setting(), &EngineConstants::prompt_token_us) * prompt_tokens;
-  return host_is_hidden(forward_->setting().engine, drafts) ? std::max(pass_us, host) : pass_us + host;
+  GpuPass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention(prompts, one), one);
+  pass += edges(std::max<double>(1, static_cast<double>(prompts.finishing)));
+  return launched_one_by_one(pass, forward_->setting(), StepKind::prompt, tokens);
 }
 
 double IterationPricer::graph_batch(double batch) const {
@@ -327,21 +301,21 @@ double IterationPricer::graph_batch(double batch) const {
 /// One decoding iteration at nodes of the grids, engine overheads apart. Padded rows go through every layer, attention
 /// finds nothing in the cache for them. Two micro-batches are used from the batch on at which they pay: what the host
 /// takes to launch the kernels of both counts.
-double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool drafts) {
+double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool with_drafts) {
   const EngineConfig& engine = forward_->setting().engine;
   // Pipeline stages work on as many parts of the batch at once; each part passes all stages.
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
   const double graph = graph_batch(b);
-  const double tokens = std::max(b, graph) * (1 + depth(forward_->setting().engine, drafts));
-  const double beside = edges_us(tokens) + drafts_us(b, kv, drafts) + us(forward_->stage_transfers(tokens)) +
-                        us(draft_host(engine, depth(engine, drafts)));
+  const double tokens = std::max(b, graph) * (1 + depth(engine, with_drafts));
+  GpuPass beside = edges(tokens);
+  beside += drafts(b, kv, with_drafts);
+  beside.gpu_us += us(forward_->stage_transfers(tokens)) + us(draft_host(engine, depth(engine, with_drafts)));
   const auto pass_as = [&](Split split) {
-    const double attention = decode_attention_us(b, kv, split, 1 + depth(forward_->setting().engine, drafts));
-    Pass pass = layers_pass(tokens, tokens, StepKind::decode, attention, core_kernels(StepKind::decode), split);
-    pass.gpu_us += beside;
-    pass.kernels += kEdgeKernels;
-    if (graph > 0) return pass.gpu_us + pass.kernels * constant(forward_->setting(), &EngineConstants::graph_gap_us);
-    return launched_one_by_one(pass, StepKind::decode);
+    const GpuPass attention = decode_attention(b, kv, split, 1 + depth(engine, with_drafts));
+    GpuPass pass = layers_pass(tokens, tokens, StepKind::decode, attention, split);
+    pass += beside;
+    return graph > 0 ? launched_as_graph(pass, forward_->setting())
+                     : launched_one_by_one(pass, forward_->setting(), StepKind::decode, tokens);
   };
   const double whole = pass_as(one);
   return may_split() ? std::min(whole, pass_as(two)) : whole;
@@ -364,8 +338,9 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
   // Steps between captured sizes: nothing to be interpolated.
   if (!graph_sizes_.empty()) {
     for (const std::int64_t length : lengths)
-      times.push_back(ticks_of_us(with_host_us(decode_us(batch, std::max<std::int64_t>(1, length), drafts),
-                                               static_cast<double>(batch), 0, deep)));
+      times.push_back(
+          ticks_of_us(with_host_us(forward_->setting(), decode_us(batch, std::max<std::int64_t>(1, length), drafts),
+                                   static_cast<double>(batch), 0, deep)));
     return DecodeCurve(batch, lengths, times);
   }
   const auto [node, part] = CountGrid::below(static_cast<double>(batch));
@@ -373,7 +348,7 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
     const double low = static_cast<double>(nodes(node)[i]);
     const double high = part > 0 ? static_cast<double>(nodes(node + 1)[i]) : low;
     const double pass_us = (low + (high - low) * part) / kTicksPerMicrosecond;
-    times.push_back(ticks_of_us(with_host_us(pass_us, static_cast<double>(batch), 0, deep)));
+    times.push_back(ticks_of_us(with_host_us(forward_->setting(), pass_us, static_cast<double>(batch), 0, deep)));
   }
   return DecodeCurve(batch, lengths, times);
 }
@@ -392,42 +367,46 @@ const DecodeCurve& IterationPricer::decode(std::int64_t batch, bool drafts) {
 }
 
 Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens,
-                              bool drafts) {
+                              bool with_drafts) {
   if (!forward_) return fixed_iteration_ + fixed_per_token_ * prompts.tokens;
   const EngineConfig& engine = forward_->setting().engine;
   const double stages = engine.plan.pipeline, b = static_cast<double>(batch);
   // A stage works on one part at a time. Prompts within the token budget are one part, which passes all stages before
   // its first token is known; only what is more than a budget keeps several stages busy.
   const double parts = prompt_parts(engine, prompts.tokens);
-  const double tokens =
-      static_cast<double>(prompts.tokens) / parts + b * (1 + depth(forward_->setting().engine, drafts)) / stages;
-  double decoding = 0, cores = core_kernels(StepKind::prompt);
-  if (batch > 0) {
-    decoding = decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), one, 1);
-    cores += core_kernels(StepKind::decode);
-  }
+  const double tokens = static_cast<double>(prompts.tokens) / parts + b * (1 + depth(engine, with_drafts)) / stages;
+  GpuPass decoding;
+  if (batch > 0)
+    decoding = decode_attention(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), one, 1);
   const double mean = mean_tokens > 0 ? mean_tokens / parts : tokens;
   const double sequences = b + static_cast<double>(prompts.finishing);
-  double beside = edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
-  const int deep = batch > 0 ? depth(engine, drafts) : 0;
-  if (batch > 0)
-    beside += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b), drafts) + us(draft_host(engine, deep));
+  GpuPass beside = edges(std::max(1.0, sequences));
+  beside.gpu_us += us(forward_->stage_transfers(tokens));
+  const int deep = batch > 0 ? depth(engine, with_drafts) : 0;
+  if (batch > 0) {
+    beside += drafts(b, std::max(1.0, static_cast<double>(kv) / b), with_drafts);
+    beside.gpu_us += us(draft_host(engine, deep));
+  }
   const auto pass_as = [&](Split split) {
-    const double attention = prompt_attention_us(prompts, split) / parts + decoding;
-    Pass pass = layers_pass(tokens, mean, StepKind::prompt, attention, cores, split);
-    pass.gpu_us += beside;
-    pass.kernels += kEdgeKernels;
-    return launched_one_by_one(pass, StepKind::prompt);
+    GpuPass attention = prompt_attention(prompts, split) * (1 / parts);
+    attention.kernels = core_kernels(StepKind::prompt);
+    attention += decoding;
+    GpuPass pass = layers_pass(tokens, mean, StepKind::prompt, attention, split);
+    pass += beside;
+    return launched_one_by_one(pass, forward_->setting(), StepKind::prompt, tokens);
   };
   double whole = pass_as(one);
   if (may_split()) whole = std::min(whole, pass_as(two));
   if (drafter_ && prompts.tokens > 0) whole += drafter_->prompts_alone_us(prompts);
-  return ticks_of_us(with_host_us(whole, sequences, static_cast<double>(prompts.tokens), deep));
+  return ticks_of_us(with_host_us(forward_->setting(), whole, sequences, static_cast<double>(prompts.tokens), deep));
 }
 
 Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {
-  const Pass pass = layers_pass(tokens, tokens, kind, 0, attention_kernels, one);
-  return ticks_of_us(launch_us(forward_->setting(), pass.kernels + kEdgeKernels, kind));
+  GpuPass attention;
+  attention.kernels = attention_kernels;
+  GpuPass pass = layers_pass(tokens, tokens, kind, attention, one);
+  pass.kernels += kEdgeKernels;
+  return ticks_of_us(launch_us(forward_->setting(), launches(pass, forward_->setting(), kind, tokens), kind));
 }
 
 Ticks IterationPricer::prompt_launch(const PromptLoad& prompts, std::int64_t batch) {
@@ -448,7 +427,7 @@ double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {
   const EngineConfig& engine = forward_->setting().engine;
   const Split split = may_split() ? two : one;
   const double cores =
-      decode_attention_us(b, per_request, split, 1 + engine.speculation.depth_at(b)) * engine.model.layers;
+      decode_attention(b, per_request, split, 1 + engine.speculation.depth_at(b)).gpu_us * engine.model.layers;
   return cores * kTicksPerMicrosecond / static_cast<double>(decode(batch).at(kv));
 }
 

@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "workloads/serving/base/clock.h"
+#include "workloads/serving/pricing/decode_curve.h"
 #include "workloads/serving/pricing/forward.h"
-#include "workloads/serving/traffic/token_pattern.h"
+#include "workloads/serving/pricing/gpu_pass.h"
 
 namespace flopcast {
 
@@ -27,29 +28,6 @@ struct PromptLoad {
     finishing += last;
     twice_pairs += piece * (2 * cached + piece);
   }
-};
-
-/// Decoding iterations of a batch that does not change: piecewise linear in the number of cached tokens.
-class DecodeCurve {
- public:
-  /// @param times one per node of `lengths` (cached tokens per request).
-  DecodeCurve(std::int64_t batch, const std::vector<std::int64_t>& lengths, const std::vector<Ticks>& times);
-
-  /// An iteration that begins with `kv` cached tokens in all.
-  Ticks at(std::int64_t kv) const;
-  /// The next `n` iterations, in sum: the first begins with `kv` tokens, each leaves what `pattern` says per
-  /// request. Exactly what adding up at() gives.
-  Ticks sum(std::int64_t kv, std::int64_t n, const TokenPattern& pattern, std::int64_t from) const;
-
- private:
-  struct Piece {
-    std::int64_t begin;  ///< cached tokens
-    Ticks time;          ///< there
-    std::int64_t slope;  ///< ticks per token
-  };
-  std::size_t piece_of(std::int64_t kv) const;
-  std::int64_t batch_;
-  std::vector<Piece> pieces_;
 };
 
 /// Blocks of a layer with experts, both micro-batches together where there are two. Any unit of time.
@@ -81,7 +59,7 @@ class IterationPricer {
   /// @param mean_tokens of the attention groups that share experts, prompts' and decoding ones'; 0: as many
   /// as here.
   Ticks prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens = 0,
-               bool drafts = true);
+               bool with_drafts = true);
   /// What the host takes to launch the kernels of an iteration with prompts, or of one that only decodes: nothing to
   /// speak of where it is one graph.
   Ticks prompt_launch(const PromptLoad& prompts, std::int64_t batch);
@@ -100,26 +78,20 @@ class IterationPricer {
   struct Layers {
     LayerTime dense, moe;
   };
-  struct Pass {
-    double gpu_us = 0;
-    double kernels = 0;
-  };
   /// A pass as one batch or as two micro-batches.
   enum Split : std::uint8_t { one, two };
   bool may_split() const { return forward_->setting().engine.two_micro_batches; }
   const Layers& layers(std::size_t node, StepKind kind, Split split);
-  Pass layers_pass(double tokens, double mean_tokens, StepKind kind, double attention_us, double attention_kernels,
-                   Split split);
-  double decode_attention_us(double batch, double kv_per_request, Split split, int queries);
-  double prompt_attention_us(const PromptLoad& prompts, Split split);
-  double launched_one_by_one(const Pass& pass, StepKind kind) const;
+  /// @param attention cores of one layer, their kernels counted as those of one micro-batch
+  GpuPass layers_pass(double tokens, double mean_tokens, StepKind kind, const GpuPass& attention, Split split);
+  GpuPass decode_attention(double batch, double kv_per_request, Split split, int queries);
+  GpuPass prompt_attention(const PromptLoad& prompts, Split split);
   Ticks launch_of(double tokens, StepKind kind, double attention_kernels);
-  double with_host_us(double pass_us, double sequences, double prompt_tokens, int drafts) const;
-  double edges_us(double sequences);
-  double drafts_us(double batch, double kv_per_request, bool drafts);
+  GpuPass edges(double sequences);
+  GpuPass drafts(double batch, double kv_per_request, bool with_drafts);
   double prompts_alone_us(const PromptLoad& prompts);
   double core_kernels(StepKind kind);
-  double decode_us(std::int64_t batch_node, std::int64_t length_node, bool drafts);
+  double decode_us(std::int64_t batch_node, std::int64_t length_node, bool with_drafts);
   DecodeCurve make_curve(std::int64_t batch, bool drafts);
 
   std::unique_ptr<ForwardModel> forward_;     // none: fixed times
@@ -129,8 +101,8 @@ class IterationPricer {
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
   std::unordered_map<std::uint64_t, Layers> layers_[2][2];      // by kind and split
   std::pair<std::size_t, const Layers*> last_layers_[2][2][2];  // neighbours asked for last
-  std::unordered_map<std::uint64_t, double> prompt_nodes_[2];   // by split
-  std::unordered_map<std::uint64_t, double> decode_nodes_, edge_nodes_;
+  std::unordered_map<std::uint64_t, GpuPass> prompt_nodes_[2];  // by split
+  std::unordered_map<std::uint64_t, GpuPass> decode_nodes_, edge_nodes_;
   std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_[2];  // without drafts and with them
   std::vector<std::unique_ptr<DecodeCurve>> curves_[2];
 };

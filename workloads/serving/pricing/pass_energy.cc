@@ -6,8 +6,11 @@
 namespace flopcast {
 namespace {
 
-Joules of_layer(const LayerTime& layer) {
-  return layer.projections.energy + layer.shared_experts.energy + layer.ffn.energy;
+PassTime of_layer(const LayerTime& layer) {
+  PassTime sum = layer.projections;
+  sum += layer.shared_experts;
+  sum += layer.ffn;
+  return sum;
 }
 
 /// What the busiest GPU has more of experts' rows, others have less.
@@ -17,15 +20,25 @@ ForwardModel mean_gpu(const ForwardModel& model) {
   return ForwardModel(std::move(setting));
 }
 
-Joules of_layers(const ForwardModel& model, double tokens, StepKind kind, Joules core) {
+PassTime of_layers(const ForwardModel& model, double tokens, StepKind kind, const PassTime& core) {
   const bool two = model.setting().engine.two_micro_batches && tokens >= 2;
-  const double parts = two ? 2 : 1;
-  Joules sum;
+  const int parts = two ? 2 : 1;
+  PassTime sum;
   for (const bool moe : {false, true}) {
     const int layers = moe ? model.moe_layers() : model.dense_layers();
-    if (layers > 0) sum += (of_layer(model.layer(tokens / parts, moe, kind, two)) * parts + core) * layers;
+    if (layers == 0) continue;
+    PassTime layer = of_layer(model.layer(tokens / parts, moe, kind, two)) * parts;
+    layer += core;
+    sum += layer * layers;
   }
   return sum;
+}
+
+/// At the clock at which the pass meets the board's limit.
+Joules settled_energy(const ForwardModel& model, const PassTime& pass) {
+  const KernelModel& kernels = *model.setting().kernels;
+  const ClockPoint point = under_limit(kernels, pass.kernel_time(), pass.on_sms, pass.energy);
+  return point.clock < 1 ? (point.power - kernels.idle().value_or(Watts(0))) * point.time : pass.energy;
 }
 
 }  // namespace
@@ -38,17 +51,21 @@ Joules decode_energy(const ForwardModel& busiest, double batch, double kv_tokens
   const double part = std::max(1.0, batch / engine.plan.pipeline);
   const int queries = 1 + engine.speculation.depth_at(batch);
   const double tokens = part * queries;
-  const Joules core = model.attention(DecodeAttention{part, std::max(1.0, kv_tokens), queries}).energy;
-  return of_layers(model, tokens, StepKind::decode, core) + model.edges(tokens, tokens).energy;
+  const PassTime core = model.attention(DecodeAttention{part, std::max(1.0, kv_tokens), queries});
+  PassTime pass = of_layers(model, tokens, StepKind::decode, core);
+  pass += model.edges(tokens, tokens);
+  return settled_energy(model, pass);
 }
 
 Joules prompt_energy(const ForwardModel& busiest, double requests, double tokens, double kv_tokens) {
   const ForwardModel model = mean_gpu(busiest);
   const double stages = model.setting().engine.plan.pipeline;
   const PromptAttention prompts{std::max(1.0, requests), std::max(1.0, tokens), std::max(tokens, kv_tokens)};
-  const Joules core = model.attention(prompts, false).energy / stages;
-  return of_layers(model, std::max(1.0, requests * tokens / stages), StepKind::prompt, core) +
-         model.edges(std::max(1.0, requests), std::max(1.0, requests)).energy;
+  PassTime core = model.attention(prompts, false);
+  core = {core.time / stages, core.kernels, core.energy / stages, core.on_sms / stages, {}};
+  PassTime pass = of_layers(model, std::max(1.0, requests * tokens / stages), StepKind::prompt, core);
+  pass += model.edges(std::max(1.0, requests), std::max(1.0, requests));
+  return settled_energy(model, pass);
 }
 
 Watts mean_power(const KernelModel& kernels, Joules work, Seconds busy, Seconds time) {

@@ -19,7 +19,7 @@ void autoscale(ReplicaFleet& fleet, FleetPool& pool, Ticks now) {
       if (unit.state != from || unit.changes != kNeverTick || unit.restarts > 0) continue;
       if (from == UnitState::down) fleet.change_at(unit, now + to_ticks(pool.scaler->config().startup));
       fleet.set_state(unit, from == UnitState::down ? UnitState::starting : UnitState::up);
-      ++pool.scaled_up;
+      if (now > Ticks(0)) ++pool.scaled_up;  // what a schedule begins with is no change
       ++working;
     }
   }
@@ -30,7 +30,7 @@ void autoscale(ReplicaFleet& fleet, FleetPool& pool, Ticks now) {
       if (unit.state != from) continue;
       unit.changes = kNeverTick;
       fleet.set_state(unit, unit.empty() ? UnitState::down : UnitState::draining);
-      ++pool.scaled_down;
+      if (now > Ticks(0)) ++pool.scaled_down;
       --working;
     }
   }

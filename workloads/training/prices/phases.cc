@@ -26,6 +26,7 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.complex_positions = config.software.complex_positions;
   habits.indexed_rows = config.software.indexed_rows;
   habits.indexed_once = config.software.indexed_once;
+  habits.fuses_expert_activation = config.software.fuses_expert_activation;
   habits.expert_cast_bytes = config.software.expert_cast_bytes;
   habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
   habits.attention_dropout = config.dropout;
@@ -431,8 +432,10 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
   return price_phase(phase, config, layer, memo, sms, clock);
 }
 
-PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
-                      double clock) {
+namespace {
+
+/// What the host does for a phase beside launches and calls of modules.
+Seconds host_of_phase(Phase phase, const TrainingConfig& config, bool moe) {
   Seconds host;
   switch (phase) {
     case Phase::attention_forward:
@@ -446,7 +449,15 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
     default:
       break;
   }
-  if (layer.moe && (phase == Phase::mlp_forward || phase == Phase::mlp_backward)) host += config.software.host_experts;
+  if (moe && (phase == Phase::mlp_forward || phase == Phase::mlp_backward)) host += config.software.host_experts;
+  return host;
+}
+
+}  // namespace
+
+PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
+                      double clock) {
+  const Seconds host = host_of_phase(phase, config, layer.moe);
   return mean_of_formats(config, [&](const TrainingConfig& of) {
     return Pricer(of, kernels, sms, clock).cost(phase_kernels(phase, of, work_of(of, layer)), host);
   });
@@ -454,11 +465,12 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
 
 PhaseCost price_mlp_again(const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
                           double clock) {
+  const Seconds host = host_of_phase(Phase::mlp_forward, config, layer.moe);
   return mean_of_formats(config, [&](const TrainingConfig& of) {
     LayerWork work = work_of(of, layer);
     const bool needed = work.model.norms_behind_ffn() > 0 || of.dropout;
     if (of.software.stops_early && !needed) work.last = LastProduct::left_out;
-    return Pricer(of, kernels, sms, clock).cost(phase_kernels(Phase::mlp_forward, of, work));
+    return Pricer(of, kernels, sms, clock).cost(phase_kernels(Phase::mlp_forward, of, work), host);
   });
 }
 
@@ -482,9 +494,7 @@ PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t
   LayerKernels list;
   add_edge(list, work_of(config, static_cast<double>(tokens)), of.pass, of.edge);
   add_accumulation(list, config);
-  PhaseCost cost = Pricer(config, kernels, sms, clock).cost(list);
-  cost.time = std::max(cost.time, cost.host);
-  return cost;
+  return Pricer(config, kernels, sms, clock).cost(list);
 }
 
 PhaseCost price_optimizer(double parameters, const TrainingConfig& config, KernelMemo& kernels) {

@@ -97,7 +97,7 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& shape, const KernelModel& kernels,
                       int sms, double clock = 1);
 
-/// A dense FFN's forward that is done again, where software leaves its last product out.
+/// An FFN's forward that is done again, where software leaves its last product out and what comes behind it.
 PhaseCost price_mlp_again(const TrainingConfig& config, const LayerShape& shape, KernelMemo& kernels, int sms,
                           double clock = 1);
 

@@ -75,18 +75,12 @@ StepPrices::StepPrices(const TrainingConfig& config, KernelMemo& kernels, const 
   LayerShape shape;
   shape.tokens = tokens_;
   shape.sequence_length = config.batch.sequence_length;
-  if (config.mechanisms.board_limit) settled_ = settled_clock(config, kernels, shape);
+  settled_ = settled_clock(config, kernels, shape);
   clock_ = settled_ ? settled_->clock : 1;
   dense_ = price_layer(false, 1);
-  if (config.software.stops_early && config.recompute.full_layer) {
-    for (int s = 0; s < 2; ++s)
-      dense_again_[s] = price(price_mlp_again(config, shape, kernels, s == 0 ? sms_[0] : sms_[1], clock_));
-  }
   moe_.resize(loads_.size());
   for (int s = 0; s < 2; ++s) {
-    for (int e = 0; e < kEdges; ++e) {
-      edges_[s][e] = price(price_edge(static_cast<EdgePhase>(e), config, tokens_, kernels, sms_[s], clock_));
-    }
+    for (int e = 0; e < kEdges; ++e) edges_[s][e] = edge_price(static_cast<EdgePhase>(e), sms_[s]);
   }
 }
 
@@ -112,7 +106,14 @@ StepPrices::LayerPrices StepPrices::price_layer(bool moe, double load) const {
   if (config_.offload.activations > 0)
     copied = kept_in_mean_layer(config_, moe, load, MemoryTerms::ranks_of_a_token(config_)) /
              exchanges_.node().host_copy_rate();
-  return {price_phases(shape, sms_[0], exchanged, copied), price_phases(shape, sms_[1], Seconds(0), copied)};
+  LayerPrices prices{
+      {price_phases(shape, sms_[0], exchanged, copied), price_phases(shape, sms_[1], Seconds(0), copied)}};
+  if (!leaves_out()) return prices;
+  // Combine is one of what a layer done again leaves out.
+  const auto forward = static_cast<std::size_t>(Phase::mlp_forward);
+  prices.again = {price_phases(shape, sms_[0], exchanged / 2, Seconds(0), true)[forward],
+                  price_phases(shape, sms_[1], Seconds(0), Seconds(0), true)[forward]};
+  return prices;
 }
 
 const StepPrices::LayerPrices& StepPrices::moe(std::size_t expert_rank) const {
@@ -130,11 +131,15 @@ const StepPrices::LayerPrices& StepPrices::moe(std::size_t expert_rank) const {
 
 /// All phases of a layer. Where the host takes longer to start those of a direction than the GPU to run them, the GPU
 /// waits: as long in all as the host is behind, wherever in the layer that is.
-StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Seconds exchanged, Seconds copied) const {
+StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Seconds exchanged, Seconds copied,
+                                           bool again) const {
   Layer layer;
   std::array<Seconds, kPhases> host;
   for (std::size_t p = 0; p < kPhases; ++p) {
-    const PhaseCost cost = price_phase(static_cast<Phase>(p), config_, shape, kernels_, sms, clock_);
+    const auto phase = static_cast<Phase>(p);
+    const PhaseCost cost = again && phase == Phase::mlp_forward
+                               ? price_mlp_again(config_, shape, kernels_, sms, clock_)
+                               : price_phase(phase, config_, shape, kernels_, sms, clock_);
     layer[p] = price(cost);
     host[p] = cost.host;
   }
@@ -183,6 +188,20 @@ void StepPrices::wait_for_copies(Layer& layer, Phase at, Seconds copy, Seconds b
   price.by_source[static_cast<std::size_t>(PriceSource::memory_bound)] += wait;
 }
 
+/// Of embedding, head and MTP, each with its host: what that takes longer, the GPU waits for.
+Price StepPrices::edge_price(EdgePhase phase, int sms) const {
+  const PhaseCost cost = price_edge(phase, config_, tokens_, kernels_, sms, clock_);
+  Price result = price(cost);
+  const Seconds behind = std::max(cost.host - result.time, Seconds(0));
+  const Seconds wait = std::max(cost.host - result.time - result.exchange, Seconds(0));
+  result.nominal += std::max(cost.host - result.nominal - result.exchange, Seconds(0));
+  result.time += wait;
+  result.host = wait;
+  result.host_beside = behind - wait;
+  result.by_source[static_cast<std::size_t>(PriceSource::launches)] += wait;
+  return result;
+}
+
 Price StepPrices::price(const PhaseCost& cost) const {
   Price result;
   result.time = cost.time * stretch_;
@@ -214,12 +233,13 @@ std::int64_t StepPrices::sent_tokens(const TrainingConfig& config) {
 
 const Price& StepPrices::phase(Phase phase, bool moe, int expert_rank, SmShare share) const {
   const LayerPrices& table = moe ? this->moe(static_cast<std::size_t>(expert_rank)) : dense_;
-  return table[index(share)][static_cast<std::size_t>(phase)];
+  return table.of[index(share)][static_cast<std::size_t>(phase)];
 }
 
 const Price& StepPrices::mlp_again(bool moe, int expert_rank, SmShare share) const {
-  if (moe || dense_again_[0].time == Seconds(0)) return phase(Phase::mlp_forward, moe, expert_rank, share);
-  return dense_again_[index(share)];
+  if (!leaves_out()) return phase(Phase::mlp_forward, moe, expert_rank, share);
+  const LayerPrices& table = moe ? this->moe(static_cast<std::size_t>(expert_rank)) : dense_;
+  return table.again[index(share)];
 }
 
 const Price& StepPrices::edge(EdgePhase phase, SmShare share) const {
@@ -263,7 +283,7 @@ Price StepPrices::copy(Bytes bytes) const { return price(price_copy(bytes, confi
 LayerCosts StepPrices::layer_costs() const {
   const auto sum = [](const auto& table) {
     Seconds total;
-    for (const Price& price : table[1]) total += price.nominal + price.exchange;
+    for (const Price& price : table.of[1]) total += price.nominal + price.exchange;
     return total.value();
   };
   const auto edge_sum = [&](std::initializer_list<EdgePhase> phases) {

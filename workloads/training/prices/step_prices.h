@@ -74,12 +74,18 @@ class StepPrices {
  private:
   static constexpr int kEdges = 8;
   using Layer = std::array<Price, kPhases>;
-  using LayerPrices = std::array<Layer, 2>;  // [share][phase]
+  struct LayerPrices {
+    std::array<Layer, 2> of;       // [share][phase]
+    std::array<Price, 2> again{};  // [share]: mlp_again, where software leaves out a part of it
+  };
   Price price(const PhaseCost& cost) const;
+  Price edge_price(EdgePhase phase, int sms) const;
   LayerPrices price_layer(bool moe, double load) const;
   void wait_for_copies(Layer& layer, Phase at, Seconds copy, Seconds beside) const;
   /// @param copied to the host's memory in the forward pass and back in the backward pass, beside compute or before it.
-  Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged, Seconds copied) const;
+  /// @param again the FFN's forward as where the layer is done again.
+  Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged, Seconds copied, bool again = false) const;
+  bool leaves_out() const { return config_.software.stops_early && config_.recompute.full_layer; }
   const LayerPrices& moe(std::size_t expert_rank) const;
 
   StepPrices(const TrainingConfig& config, std::unique_ptr<KernelMemo> kernels, const ExchangeTimes& exchanges,
@@ -97,7 +103,6 @@ class StepPrices {
   double clock_ = 1;           // over the kernel model's own
   std::vector<double> loads_;  // [expert rank]
   LayerPrices dense_;
-  std::array<Price, 2> dense_again_;  // [share]: mlp_again; none: as the first time
   /// [expert rank], priced when first asked for: a folded step has one of them.
   mutable std::vector<const LayerPrices*> moe_;
   mutable std::deque<LayerPrices> moe_priced_;

@@ -266,6 +266,13 @@ class StepBuilder {
           "(explain: training.mechanisms.board_limit)",
           topology_.cluster().node.gpu.tdp.value(), 100 * step_.settled->clock * config_.overheads.vendor_clock));
     }
+    const GpuSpec& gpu = topology_.cluster().node.gpu;
+    if (config_.mechanisms.board_limit && !step_.settled && gpu.tdp < gpu.rated_power()) {
+      step_.notes.push_back(fmt::format(
+          "the board's limit of {:.0f} W, below the {:.0f} W that the chip is sold with, makes each kernel slower that "
+          "asks for more (explain: training.mechanisms.board_limit)",
+          gpu.tdp.value(), gpu.rated_power().value()));
+    }
     if (step_.hottest_load > 1) {
       const MoeConfig& moe = config_.model.moe;
       const bool full = step_.hottest_load >= most_of_mean(moe.experts, moe.experts_per_token) * (1 - 1e-9) &&

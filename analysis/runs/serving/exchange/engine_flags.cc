@@ -39,7 +39,9 @@ EngineFlags::EngineFlags(const CsvTable& table) {
 std::string EngineFlags::release(std::string_view profile) const {
   for (const Row& row : rows_)
     if (row.setting == "release" && row.engine == profile) return row.flag;
-  return std::string(profile.substr(std::min(profile.size(), profile.find('-') + 1)));
+  std::string version(profile.substr(std::min(profile.size(), profile.find('-') + 1)));
+  if (std::count(version.begin(), version.end(), '.') == 1) version += ".0";  // the first of its kind
+  return version;
 }
 
 std::optional<std::string> EngineFlags::find(std::string_view profile, std::string_view setting,

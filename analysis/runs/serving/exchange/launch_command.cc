@@ -76,8 +76,6 @@ std::string sizes_of_graphs(const EngineConfig& e) {
   return fmt::format("{}", fmt::join(parse_graph_sizes(e.graph_sizes).value_or(std::vector<int>{}), " "));
 }
 
-std::string version_of(const std::string& engine) { return engine.substr(engine.find('-') + 1); }
-
 /// What stands for a head that the scenario does not name.
 constexpr std::string_view kHead = "EAGLE-HEAD-OF-THE-MODEL";
 
@@ -160,7 +158,7 @@ void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, co
           const EngineFlags& known, LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   Flags flags(out, known, e.name);
-  out.image = fmt::format("vllm/vllm-openai:v{}.0", version_of(e.name));
+  out.image = fmt::format("vllm/vllm-openai:v{}", known.release(e.name));
   out.program = "vllm serve " + model;
   flags.value("--tensor-parallel-size", e.plan.tensor, "tensor");
   if (e.plan.pipeline > 1) flags.value("--pipeline-parallel-size", e.plan.pipeline, "pipeline");
@@ -299,7 +297,7 @@ void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
   const EngineConfig& e = pool.engine;
   const int groups = e.plan.attention_data;
   Flags flags(out, known, e.name);
-  out.image = fmt::format("nvcr.io/nvidia/tensorrt-llm/release:{}.0", version_of(e.name));
+  out.image = fmt::format("nvcr.io/nvidia/tensorrt-llm/release:{}", known.release(e.name));
   out.program = "trtllm-serve " + model;
   // Over nodes it starts by MPI, once, from the first of them.
   out.by_mpi = out.nodes > 1;

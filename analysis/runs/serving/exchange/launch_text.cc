@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "analysis/render/text/format.h"
 #include "analysis/runs/serving/exchange/launch_command.h"
 #include "sim/base/diagnostic.h"
 
@@ -48,7 +49,9 @@ std::string fields_of(const LaunchCommand& command) {
 /// Comments: what of the deployment it does not carry.
 std::string untold(const LaunchCommand& command) {
   std::string out;
-  for (const std::string& line : command.untold) out += fmt::format("#   not in the command: {}\n", line);
+  constexpr std::size_t kColumns = 92;
+  for (const std::string& line : command.untold)
+    out += "#   " + wrap("not in the command: " + line, kColumns, "#     ") + "\n";
   return out;
 }
 

@@ -1,5 +1,6 @@
 // Axes over a library's entries.
 #include <functional>
+#include <span>
 
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
@@ -8,9 +9,29 @@
 #include "analysis/studies/sweep/study/sweep_axes.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/libraries/library_entries.h"
+#include "workloads/rl/algorithms.h"
+#include "workloads/serving/policies.h"
+#include "workloads/serving/router.h"
 
 namespace flopcast {
 namespace {
+
+template <class Row>
+std::vector<std::string> names_of(std::span<const Row> table) {
+  std::vector<std::string> out;
+  for (const Row& row : table) out.emplace_back(row.name);
+  return out;
+}
+
+/// Names of what is a table of the program's, not a folder of files.
+std::optional<std::vector<std::string>> table_names(const std::string& kind) {
+  if (kind == "algorithms") return names_of(algorithms());
+  if (kind == "routers") return names_of(routers());
+  if (kind == "batching") return names_of(batching_policies());
+  if (kind == "admission") return names_of(admission_policies());
+  if (kind == "preemption") return names_of(preemption_policies());
+  return std::nullopt;
+}
 
 /// Fields of one entry; those of the GPU of a node below "gpu.", those of the node of a cluster below "node.".
 using EntryLookup = std::function<std::optional<NamedValue>(const std::string& entry, std::string_view name)>;
@@ -78,7 +99,9 @@ std::vector<std::string> property_names(const std::string& kind) {
 
 }  // namespace
 
-bool known_entries(const std::string& kind) { return kind == "schedules" || property_names(kind).size() > 1; }
+bool known_entries(const std::string& kind) {
+  return kind == "schedules" || table_names(kind) || property_names(kind).size() > 1;
+}
 
 std::vector<std::string> entries_where(const proto::AxisEntries& entries, const std::string& path,
                                        const AxisContext& context, Diagnostics& faults) {
@@ -97,7 +120,8 @@ std::vector<std::string> entries_where(const proto::AxisEntries& entries, const 
   }
   std::vector<std::string> names;
   try {
-    names = context.libraries.names(library_kind(entries.kind()));
+    const auto table = table_names(entries.kind());
+    names = table ? *table : context.libraries.names(library_kind(entries.kind()));
   } catch (const InputError& error) {
     for (const Diagnostic& d : error.diagnostics())
       faults.push_back(context.places.fault(path + ".kind", d.found, d.expected, d.suggestion));
