@@ -23,13 +23,14 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind, bool fp4_units
   KernelHabits habits;
   const bool open_source = engine.kernels == KernelLibrary::open_source || engine.kernels == KernelLibrary::vllm;
   // Engines' kernels for FP8 with one scale per tensor (vLLM's cutlass_scaled_mm, sgl-kernel's fp8_scaled_mm) take a
-  // vector of scales for rows and one for columns. PyTorch's product with such vectors stands for them where it was
-  // measured (engine_kernels), without the casts, which are kernels of their own here: 423 and 704 TFLOP/s for 128 and
-  // 256 rows of Llama 8B's FFN on an H100; vLLM's make 693 and 956 of 6144 x 4096 without the cast, 534 and 761 with it
-  // (vllm-project/vllm pull request 17126, 2025-05). The table apart (Frontier, H800: vLLM that casts weights as it
-  // loads) has casts in it and 0.54 of the peak; SGLang's on Blackwell were measured. Chosen with published times of
-  // Llama 70B in view.
-  habits.vendor_gemms = !open_source || engine.kernels == KernelLibrary::vllm || !fp4_units;
+  // vector of scales for rows and one for columns. For prompts PyTorch's product with such vectors stands for them
+  // where it was measured (engine_kernels), without the casts, which are kernels of their own here: 704 TFLOP/s for 256
+  // rows of Llama 8B's FFN on an H100; vLLM's make 956 of 6144 x 4096 without the cast, 761 with it (vllm-project/vllm
+  // pull request 17126, 2025-05). The table apart (Frontier, H800: vLLM that casts weights as it loads) has casts in it
+  // and 0.54 of the peak; decoding stays with it, whose few rows its kernels serve as published. SGLang's on Blackwell
+  // were measured. Both chosen with published times of Llama 70B in view.
+  const bool by_rows = kind == StepKind::prompt && (engine.kernels == KernelLibrary::vllm || !fp4_units);
+  habits.vendor_gemms = !open_source || by_rows;
   habits.expert_gemms = kind == StepKind::decode ? ExpertGemms::masked : ExpertGemms::contiguous;
   if (!sends_to_experts(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
   const ExpertKernels experts = expert_kernels_of(engine);
@@ -364,12 +365,16 @@ PassTime ForwardModel::attention(const DecodeAttention& shape) const {
   work.reach.queries = shape.queries;
   work.reach.keys = whole(shape.kv_tokens);
   if (decodes_as_block(work)) {
-    // layer() holds the block with one token in the cache. Where tokens are chosen, kernels go over as many places as
-    // may be, those without a token too (deepseek-ai/FlashMLA README, 2025-09-29: indices of -1).
+    // layer() holds the block with one token in the cache. Where tokens are chosen, FlashMLA goes over as many places
+    // as may be, those without a token too (deepseek-ai/FlashMLA README, 2025-09-29: indices of -1); on Blackwell
+    // engines have TensorRT-LLM's kernels, which are told how many there are.
     LatentBlockShape block = latent_block(work);
     LayerKernels choice;
     if (const IndexerConfig& index = setting_.engine.model.attention.indexer; index.heads > 0) {
-      block.kv_length = whole(setting_.engine.model.mean_keys(std::max<double>(shape.kv_tokens, index.tokens)));
+      const bool told =
+          setting_.engine.kernels == KernelLibrary::tensorrt_llm || setting_.kernels->gpu().fp4_peak > FlopPerSecond(0);
+      const double places = told ? shape.kv_tokens : std::max<double>(shape.kv_tokens, index.tokens);
+      block.kv_length = whole(setting_.engine.model.mean_keys(places));
       add_choice_of_tokens(choice, work);
     }
     const KernelTime whole_block = setting_.kernels->latent_block(block);
