@@ -321,6 +321,12 @@ TEST_CASE("layers with experts that are done again stop before their last produc
   const double spared = step(false, false) - step(true, false);
   CHECK(spared > 0);
   CHECK(step(false, true) - step(true, true) > spared);
+  // Products that keep their inputs behind their run are computed all the same, and their sums are spared.
+  s.training->software.experts_keep_late = true;
+  const double late = step(false, false) - step(true, false);
+  CHECK(late > 0);
+  CHECK(late < 0.7 * spared);
+  s.training->software.experts_keep_late = false;
   // Rows that are weighted behind the experts are kept for that, so that their product is done again.
   s.training->software.indexed_once = true;
   CHECK(step(false, false) - step(true, false) < spared);

@@ -122,7 +122,8 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   if (written == 2 && !fuses_activation(work, ffn)) list.quantize("cast activation", ffn.between * ffn.width);
   if (work.precision.activations == Precision::fp8) list.quantize("cast kept activation input", ffn.rows * ffn.in);
   // Rows that are weighted behind the experts (index_add_) are kept for the weights' gradients.
-  if (work.last == LastProduct::left_out && !(ffn.experts > 0 && work.habits.indexed_once)) return;
+  const bool kept = ffn.experts > 0 && (work.habits.indexed_once || work.habits.experts_keep_late);
+  if (work.last == LastProduct::left_out && !kept) return;
   const int second = gemm(list, ffn, "down", h, ffn.width);
   if (ffn.experts == 0) tensor_scatter(list, second);
 }

@@ -184,6 +184,7 @@ struct KernelHabits {
   bool complex_positions = false;        ///< SoftwareProfile::complex_positions
   bool indexed_rows = false;             ///< SoftwareProfile::indexed_rows
   bool indexed_once = false;             ///< SoftwareProfile::indexed_once
+  bool experts_keep_late = false;        ///< SoftwareProfile::experts_keep_late
   bool fuses_expert_activation = false;  ///< SoftwareProfile::fuses_expert_activation
   /// Norms, rotary positions, gated activations and residuals as PyTorch's chains of kernels, norms in FP32.
   bool eager_elementwise = false;
@@ -214,8 +215,8 @@ struct RecomputedKernels {
   bool mlp = false;
 };
 
-/// Whether the second product of a dense FFN is computed, or left out where nothing needs it: its result was only
-/// added to the residuals.
+/// Whether the second product of a feed-forward network is computed, or left out with what is behind it where nothing
+/// needs it: its result was only added to the residuals.
 enum class LastProduct : std::uint8_t { computed, left_out };
 
 /// Queries of this GPU and the keys they meet, per sequence.

@@ -69,7 +69,9 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.indexed_rows) text += ", rows of experts gathered and added up by PyTorch's kernels for indices";
   if (software.fuses_expert_activation) text += ", activations of experts within their products in MXFP8";
   if (software.bf16_loss) text += ", the loss of logits in BF16";
-  if (software.stops_early) text += ", layers done again without their last product and what comes behind it";
+  if (software.stops_early)
+    text += fmt::format(", layers done again without their last product{} and what comes behind it",
+                        software.experts_keep_late ? " (unless of experts)" : "");
   if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";
   if (software.autograd) text += ", weight gradients not beside the exchange of a lone backward";
   if (software.even_split) text += ", layers spread evenly over stages";

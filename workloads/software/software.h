@@ -59,8 +59,9 @@ struct SoftwareProfile {
   bool fused_norms = false;           ///< with `eager`: a norm is one kernel forward, two backward
   int expert_bias_kernels = 0;        ///< 1: biases of experts' second products by PyTorch's kernels; 2: of both
   bool bf16_loss = false;             ///< a chain of kernels makes the loss of logits in BF16
-  bool stops_early = false;  ///< a layer done again ends before its last product, and what is sent back after it
-  bool eager = false;        ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
+  bool stops_early = false;        ///< a layer done again ends before its last product, and what is sent back after it
+  bool experts_keep_late = false;  ///< with `stops_early`: experts done again compute their last product too
+  bool eager = false;  ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
   /// Attention computes no faster, forward and backward, on 132 SMs at 1,830 MHz (an H100); 0: as measured on its
   /// kernels.
   FlopPerSecond attention_rate;
@@ -150,6 +151,7 @@ struct SoftwareProfile {
     field("expert_bias_kernels", &SoftwareProfile::expert_bias_kernels, {"software"});
     field("bf16_loss", &SoftwareProfile::bf16_loss, {"software"});
     field("stops_early", &SoftwareProfile::stops_early, {"software"});
+    field("experts_keep_late", &SoftwareProfile::experts_keep_late, {"software"});
     field("flex_windows", &SoftwareProfile::flex_windows, {"software"});
     field("even_split", &SoftwareProfile::even_split, {"software"});
     field("gradients", &SoftwareProfile::gradients, {"software"});

@@ -26,6 +26,7 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.complex_positions = config.software.complex_positions;
   habits.indexed_rows = config.software.indexed_rows;
   habits.indexed_once = config.software.indexed_once;
+  habits.experts_keep_late = config.software.experts_keep_late;
   habits.fuses_expert_activation = config.software.fuses_expert_activation;
   habits.expert_cast_bytes = config.software.expert_cast_bytes;
   habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
