@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <limits>
 
 namespace flopcast {
 namespace {
@@ -16,8 +17,12 @@ constexpr double kEdgeKernels = 4;  // embedding, norm, head, sampling
 class CountGrid {
  public:
   static double value(std::size_t node) {
-    if (node < kEach) return static_cast<double>(node + 1);
-    return std::round(kEach * std::exp2(static_cast<double>(node - kEach + 1) / kPerOctave));
+    static const std::array<double, kListed> kValues = [] {
+      std::array<double, kListed> values{};
+      for (std::size_t i = 0; i < kListed; ++i) values[i] = reckoned(i);
+      return values;
+    }();
+    return node < kListed ? kValues[node] : reckoned(node);
   }
   /// The node at or below `x` (at least 1), and how far x is on the way to the next one.
   static std::pair<std::size_t, double> below(double x) {
@@ -32,6 +37,11 @@ class CountGrid {
  private:
   static constexpr std::size_t kEach = 16;
   static constexpr double kPerOctave = 8;
+  static constexpr std::size_t kListed = 256;  // up to 2^34: each iteration asks for several
+  static double reckoned(std::size_t node) {
+    if (node < kEach) return static_cast<double>(node + 1);
+    return std::round(kEach * std::exp2(static_cast<double>(node - kEach + 1) / kPerOctave));
+  }
 };
 
 /// Sizes on a logarithmic grid, `per_octave` nodes to an octave, from 1 on.
@@ -146,17 +156,15 @@ IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
 
 const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKind kind, Split split) {
   auto& known = layers_[static_cast<std::size_t>(kind)][split];
-  auto& [last_node, last] = last_layers_[static_cast<std::size_t>(kind)][split][node % 2];
-  if (last != nullptr && last_node == node) return *last;
-  last_node = node;
-  const auto found = known.find(node);
-  if (found != known.end()) return *(last = &found->second);
+  if (node >= known.size()) known.resize(node + 1);
+  if (known[node]) return *known[node];
   const double tokens = CountGrid::value(node);
   const bool overlapped = split == two;
   Layers priced;
   if (forward_->dense_layers() > 0) priced.dense = forward_->layer(tokens, false, kind, overlapped);
   if (forward_->moe_layers() > 0) priced.moe = forward_->layer(tokens, true, kind, overlapped);
-  return *(last = &known.emplace(node, priced).first->second);
+  known[node] = std::make_unique<const Layers>(priced);
+  return *known[node];
 }
 
 /// All layers for `tokens`, each with an attention core of `attention_us`; routed experts work on the mean of all
@@ -226,9 +234,18 @@ double IterationPricer::prompt_attention_us(const PromptLoad& prompts, Split spl
   const double kv =
       std::max(q, 0.5 * static_cast<double>(prompts.twice_pairs) / static_cast<double>(prompts.tokens) + q / 2);
   const bool overlapped = split == two;
-  auto& nodes = prompt_nodes_[split];
   const std::array<std::pair<std::size_t, double>, 3> at = {log_node(n, 1), log_node(q, kPerOctave),
                                                             log_node(kv / q, kPerOctave)};
+  CornerCache::Corners& corners = prompt_cells_[split].corners(key(at[0].first, at[1].first, at[2].first));
+  const auto price = [&](const std::array<std::size_t, 3>& node) {
+    auto& nodes = prompt_nodes_[split];
+    const std::uint64_t k = key(node[0], node[1], node[2]);
+    const auto found = nodes.find(k);
+    if (found != nodes.end()) return found->second;
+    const double tokens = log_value(node[1], kPerOctave);
+    const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPerOctave)};
+    return nodes.emplace(k, std::log(us(forward_->attention(shape, overlapped).time))).first->second;
+  };
   double sum = 0;
   for (unsigned corner = 0; corner < 8; ++corner) {
     double weight = 1;
@@ -239,24 +256,19 @@ double IterationPricer::prompt_attention_us(const PromptLoad& prompts, Split spl
       node[axis] = at[axis].first + upper;
     }
     if (weight <= 0) continue;
-    const std::uint64_t k = key(node[0], node[1], node[2]);
-    auto found = nodes.find(k);
-    if (found == nodes.end()) {
-      const double tokens = log_value(node[1], kPerOctave);
-      const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPerOctave)};
-      found = nodes.emplace(k, std::log(us(forward_->attention(shape, overlapped).time))).first;
-    }
-    sum += weight * found->second;
+    if (!CornerCache::known(corners[corner])) corners[corner] = price(node);
+    sum += weight * corners[corner];
   }
   return std::exp(sum);
 }
 
 double IterationPricer::edges_us(double sequences) {
   const auto at = [&](std::size_t node) {
-    const auto found = edge_nodes_.find(node);
-    if (found != edge_nodes_.end()) return found->second;
+    if (node >= edge_nodes_.size()) edge_nodes_.resize(node + 1, std::numeric_limits<double>::quiet_NaN());
+    double& known = edge_nodes_[node];
     const double count = CountGrid::value(node);
-    return edge_nodes_.emplace(node, us(forward_->edges(count, count).time)).first->second;
+    if (std::isnan(known)) known = us(forward_->edges(count, count).time);
+    return known;
   };
   const auto [node, part] = CountGrid::below(sequences);
   return at(node) * (1 - part) + (part > 0 ? at(node + 1) * part : 0);

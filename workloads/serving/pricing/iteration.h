@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "workloads/serving/base/clock.h"
+#include "workloads/serving/pricing/corner_cache.h"
 #include "workloads/serving/pricing/forward.h"
 #include "workloads/serving/traffic/token_pattern.h"
 
@@ -125,10 +126,11 @@ class IterationPricer {
   std::unique_ptr<IterationPricer> drafter_;  // a model that drafts; none: no such
   std::vector<int> graph_sizes_;              // batches with a graph; empty: all
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
-  std::unordered_map<std::uint64_t, Layers> layers_[2][2];      // by kind and split
-  std::pair<std::size_t, const Layers*> last_layers_[2][2][2];  // neighbours asked for last
-  std::unordered_map<std::uint64_t, double> prompt_nodes_[2];   // by split
-  std::unordered_map<std::uint64_t, double> decode_nodes_, edge_nodes_;
+  std::vector<std::unique_ptr<const Layers>> layers_[2][2];    // by kind, split and node; null: not asked for yet
+  std::unordered_map<std::uint64_t, double> prompt_nodes_[2];  // by split
+  CornerCache prompt_cells_[2];                                // of them
+  std::unordered_map<std::uint64_t, double> decode_nodes_;
+  std::vector<double> edge_nodes_;                                        // by node; NaN: not asked for yet
   std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_[2];  // without drafts and with them
   std::vector<std::unique_ptr<DecodeCurve>> curves_[2];
 };
