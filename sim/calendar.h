@@ -1,7 +1,9 @@
 // What is going to happen when: the replay's own event list. Stable, of plain values, without a virtual call.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace flopcast {
@@ -21,6 +23,9 @@ class Calendar {
  public:
   bool empty() const { return heap_.empty(); }
   const CalendarEvent& top() const { return heap_.front(); }
+
+  /// Events that come soon: the first of them are the next, the others as like as not.
+  std::span<const CalendarEvent> soon() const { return std::span(heap_).first(std::min(kChildren + 1, heap_.size())); }
 
   void push(CalendarEvent event) {
     std::size_t hole = heap_.size();

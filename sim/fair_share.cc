@@ -156,12 +156,13 @@ void FairShare::list_ports() {
     for (const LinkId link : state.links) {
       Way& on = way(link);
       if (on.port != PortOffers::kNoPort) continue;
-      FlowPort port{link, on.capacity, kNoLimit, 0};
+      FlowPort port{link, on.capacity};
       for (const Flow other : on.flows) {
         if (group_.has(other)) {
           ++port.open;
         } else {
           port.left -= flows_[other].rate;
+          ++port.others;
         }
       }
       port.left = std::max(0.0, port.left);
@@ -228,18 +229,16 @@ void FairShare::share() {
 bool FairShare::add_unsettled() {
   const std::size_t before = group_.flows().size();
   for (const FlowPort& port : ports_.ports()) {
+    if (port.others == 0) continue;  // most: all on it are in the group
     const Way& on = way(port.link);
     const LinkFlows& here = on.flows;
     double load = 0, fastest = 0;
-    std::size_t others = 0;
     for (const Flow flow : here) {
       const bool ours = group_.has(flow) && flows_[flow].next_rate >= 0;
       const double rate = ours ? flows_[flow].next_rate : flows_[flow].rate;
       load += rate;
       fastest = std::max(fastest, rate);
-      others += ours ? 0 : 1;
     }
-    if (others == 0) continue;
     const bool full = load >= on.capacity * (1 - kSame);
     for (const Flow flow : here) {
       const State& state = flows_[flow];
@@ -288,8 +287,8 @@ void FairShare::cancel(Seconds now, Flow flow) {
   remove(flow);
 }
 
-std::vector<FairShare::Flow> FairShare::ended_by(Seconds now) {
-  std::vector<Flow> ended;
+const std::vector<FairShare::Flow>& FairShare::ended_by(Seconds now) {
+  ended_.clear();
   while (next_end() <= now) {
     const double end = ends_.first_time();
     touch_at(end);
@@ -297,10 +296,10 @@ std::vector<FairShare::Flow> FairShare::ended_by(Seconds now) {
       const Flow flow = ends_.first();
       delivered_ += Bytes(flows_[flow].bytes);
       remove(flow);
-      ended.push_back(flow);
+      ended_.push_back(flow);
     }
   }
-  return ended;
+  return ended_;
 }
 
 }  // namespace flopcast

@@ -37,8 +37,8 @@ class FairShare {
   void cancel(Seconds now, Flow flow);
   /// When the next flow ends, if none starts before; infinity when there is none.
   Seconds next_end();
-  /// Flows that have ended by `now` and were not reported before, in order of their end.
-  std::vector<Flow> ended_by(Seconds now);
+  /// Flows that have ended by `now` and were not reported before, in order of their end; valid until the next call.
+  const std::vector<Flow>& ended_by(Seconds now);
 
   std::uint64_t shared() const { return shared_; }  ///< that met another flow on a link
   Bytes delivered() const { return delivered_; }
@@ -97,6 +97,7 @@ class FairShare {
   FlowRound group_;   // flows whose rates are being found
   PortOffers ports_;  // that they cross
   std::vector<std::pair<double, Flow>> caps_;
+  std::vector<Flow> ended_;  // reported last
   std::uint64_t shared_ = 0;
   Bytes delivered_;
 };

@@ -3,6 +3,7 @@
 #include <cassert>
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 namespace flopcast {
 namespace {
@@ -23,10 +24,7 @@ std::uint32_t narrow(std::size_t count) {
 
 }  // namespace
 
-GraphBuilder::GraphBuilder(std::vector<std::string> kind_names) {
-  graph_.kind_names_ = std::move(kind_names);
-  graph_.flow_begin_.push_back(0);
-}
+GraphBuilder::GraphBuilder(std::vector<std::string> kind_names) { graph_.kind_names_ = std::move(kind_names); }
 
 LaneId GraphBuilder::add_lane(RankId rank, std::string name) {
   graph_.lane_names_.push_back(std::move(name));
@@ -37,7 +35,6 @@ LaneId GraphBuilder::add_lane(RankId rank, std::string name) {
 
 OpId GraphBuilder::compute(LaneId lane, Seconds duration, Label label) {
   const OpId op = add(OpKind::compute, lane, duration, label);
-  graph_.flow_begin_.push_back(narrow(graph_.flows_.size()));
   chain(lane, op);
   return op;
 }
@@ -52,36 +49,28 @@ OpId GraphBuilder::detached_transfer(RankId rank, Seconds latency, std::span<con
   return add_transfer(detached_lane(rank), latency, flows, label);
 }
 
-OpId GraphBuilder::join(Label label) {
-  const OpId op = add(OpKind::join, LaneId(), Seconds(0.0), label);
-  graph_.flow_begin_.push_back(narrow(graph_.flows_.size()));
-  return op;
-}
+OpId GraphBuilder::join(Label label) { return add(OpKind::join, LaneId(), Seconds(0.0), label); }
 
 void GraphBuilder::after(OpId op, OpId predecessor) {
   assert(op.index() < size() && predecessor.index() < size());
   edges_.emplace_back(predecessor, op);
-  ++graph_.predecessor_count_[op.index()];
+  ++graph_.ops_[op.index()].predecessors;
 }
 
 void GraphBuilder::reserve(std::size_t operations, std::size_t flows, std::size_t edges) {
-  graph_.kind_.reserve(operations);
-  graph_.lane_.reserve(operations);
-  graph_.duration_.reserve(operations);
-  graph_.label_.reserve(operations);
-  graph_.predecessor_count_.reserve(operations);
-  graph_.flow_begin_.reserve(operations + 1);
+  graph_.ops_.reserve(operations + 1);
   graph_.flows_.reserve(flows);
   edges_.reserve(edges);
 }
 
 OpId GraphBuilder::add(OpKind kind, LaneId lane, Seconds duration, Label label) {
-  graph_.kind_.push_back(kind);
-  graph_.lane_.push_back(lane);
-  graph_.duration_.push_back(checked(duration));
-  graph_.label_.push_back(label);
-  graph_.predecessor_count_.push_back(0);
-  return OpId(narrow(graph_.kind_.size()) - 1);
+  OperationGraph::Operation& op = graph_.ops_.back();
+  op.duration = checked(duration);
+  op.label = label;
+  op.lane = lane;
+  op.kind = static_cast<std::uint32_t>(kind) & 3;
+  graph_.ops_.emplace_back().flow_begin = narrow(graph_.flows_.size());
+  return OpId(narrow(graph_.size()) - 1);
 }
 
 OpId GraphBuilder::add_transfer(LaneId lane, Seconds latency, std::span<const Flow> flows, Label label) {
@@ -92,7 +81,7 @@ OpId GraphBuilder::add_transfer(LaneId lane, Seconds latency, std::span<const Fl
     assert(flow.route.valid());
     graph_.flows_.push_back(flow);
   }
-  graph_.flow_begin_.push_back(narrow(graph_.flows_.size()));
+  graph_.ops_.back().flow_begin = narrow(graph_.flows_.size());
   return op;
 }
 
@@ -110,16 +99,19 @@ LaneId GraphBuilder::detached_lane(RankId rank) {
 }
 
 OperationGraph GraphBuilder::build() && {
-  // A counting sort of the edges by predecessor: begin[i + 1] first counts, then sums up, then moves along while
-  // the successors are put in place. It is stable, so successors keep the order in which they were declared.
-  std::vector<std::uint32_t>& begin = graph_.successor_begin_;
-  begin.assign(size() + 2, 0);
+  // A counting sort of the edges by predecessor: where its successors begin first counts, then sums up, then moves
+  // along while they are put in place. It is stable, so successors keep the order in which they were declared.
+  std::vector<OperationGraph::Operation>& ops = graph_.ops_;
   narrow(edges_.size());
-  for (const auto& [predecessor, successor] : edges_) ++begin[predecessor.index() + 2];
-  for (std::size_t i = 2; i < begin.size(); ++i) begin[i] += begin[i - 1];
+  for (const auto& [predecessor, successor] : edges_) ++ops[predecessor.index()].successor_begin;
+  std::uint32_t begin = 0;
+  for (OperationGraph::Operation& op : ops) begin += std::exchange(op.successor_begin, begin);
   graph_.successors_.resize(edges_.size());
-  for (const auto& [predecessor, successor] : edges_) graph_.successors_[begin[predecessor.index() + 1]++] = successor;
-  begin.pop_back();
+  for (const auto& [predecessor, successor] : edges_)
+    graph_.successors_[ops[predecessor.index()].successor_begin++] = successor;
+  // Each begin has moved to its end, which is where the next one begins.
+  for (std::size_t i = ops.size() - 1; i > 0; --i) ops[i].successor_begin = ops[i - 1].successor_begin;
+  ops.front().successor_begin = 0;
   edges_ = {};
   return std::move(graph_);
 }

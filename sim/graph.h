@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/fetch.h"
 #include "sim/base/ids.h"
 #include "sim/base/units.h"
 
@@ -35,21 +36,24 @@ struct Flow {
 /// Compressed adjacency of operations. Built once, read by every backend; ~40 bytes per operation and flow.
 class OperationGraph {
  public:
-  std::size_t size() const { return kind_.size(); }
+  std::size_t size() const { return ops_.size() - 1; }
   std::size_t lane_count() const { return lane_names_.size(); }
-  OpKind kind(OpId op) const { return kind_[op.index()]; }
-  LaneId lane(OpId op) const { return lane_[op.index()]; }  ///< invalid for joins
+  OpKind kind(OpId op) const { return static_cast<OpKind>(ops_[op.index()].kind); }
+  LaneId lane(OpId op) const { return ops_[op.index()].lane; }  ///< invalid for joins
   /// Compute: its duration. Transfer: the latency paid before the flows start. Join: zero.
-  Seconds duration(OpId op) const { return duration_[op.index()]; }
-  const Label& label(OpId op) const { return label_[op.index()]; }
+  Seconds duration(OpId op) const { return ops_[op.index()].duration; }
+  const Label& label(OpId op) const { return ops_[op.index()].label; }
   std::span<const Flow> flows(OpId op) const {
-    return std::span(flows_).subspan(flow_begin_[op.index()], flow_begin_[op.index() + 1] - flow_begin_[op.index()]);
+    const Operation* const at = &ops_[op.index()];
+    return std::span(flows_).subspan(at[0].flow_begin, at[1].flow_begin - at[0].flow_begin);
   }
   std::span<const OpId> successors(OpId op) const {
-    return std::span(successors_)
-        .subspan(successor_begin_[op.index()], successor_begin_[op.index() + 1] - successor_begin_[op.index()]);
+    const Operation* const at = &ops_[op.index()];
+    return std::span(successors_).subspan(at[0].successor_begin, at[1].successor_begin - at[0].successor_begin);
   }
-  std::uint32_t predecessor_count(OpId op) const { return predecessor_count_[op.index()]; }
+  std::uint32_t predecessor_count(OpId op) const { return ops_[op.index()].predecessors; }
+  /// It will be looked at soon.
+  void fetch_op(OpId op) const { fetch(ops_[op.index()]); }
   const std::string& lane_name(LaneId lane) const { return lane_names_[lane.index()]; }
   /// Lanes are grouped for display: one process per rank, one thread per lane.
   RankId lane_rank(LaneId lane) const { return lane_rank_[lane.index()]; }
@@ -58,15 +62,22 @@ class OperationGraph {
 
  private:
   friend class GraphBuilder;
-  std::vector<OpKind> kind_;
-  std::vector<LaneId> lane_;
-  std::vector<Seconds> duration_;
-  std::vector<Label> label_;
-  std::vector<std::uint32_t> flow_begin_;
+  /// All that is known of an operation lies together, half a line of a processor's cache: in a graph of thousands of
+  /// ranks each that ends is of another rank, and nothing of it is at hand.
+  struct alignas(32) Operation {
+    Seconds duration;
+    Label label;
+    LaneId lane;
+    std::uint32_t flow_begin = 0;       ///< its flows end where those of the next operation begin
+    std::uint32_t successor_begin = 0;  ///< so do its successors
+    std::uint32_t predecessors : 30 = 0;
+    std::uint32_t kind : 2 = 0;
+  };
+  static_assert(sizeof(Operation) == 32);
+  std::vector<Operation> ops_ =
+      std::vector<Operation>(1);  // and one behind the last, where its flows and successors end
   std::vector<Flow> flows_;
-  std::vector<std::uint32_t> successor_begin_;
   std::vector<OpId> successors_;
-  std::vector<std::uint32_t> predecessor_count_;
   std::vector<std::string> lane_names_;
   std::vector<RankId> lane_rank_;
   std::vector<std::string> kind_names_;
@@ -91,7 +102,7 @@ class GraphBuilder {
   void after(OpId op, OpId predecessor);
   /// The operation last put on a lane; invalid when there is none.
   OpId last_on(LaneId lane) const { return last_on_lane_[lane.index()]; }
-  std::size_t size() const { return graph_.kind_.size(); }
+  std::size_t size() const { return graph_.size(); }
   void reserve(std::size_t operations, std::size_t flows, std::size_t edges);
 
   /// Freezes the graph. Cycles are found by the replay, which names the operations that are stuck.

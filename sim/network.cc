@@ -30,9 +30,9 @@ LinkId Network::add_link(Link link) {
 
 RouteId Network::add_route(std::span<const LinkId> links) {
   assert(!links.empty());
-  std::vector<RouteId>& alike = routes_by_hash_[hash_of(links)];
-  for (RouteId known : alike)
-    if (std::ranges::equal(route(known), links)) return known;
+  if (2 * (route_count() + 1) > cells_.size()) grow_cells();
+  RouteId& cell = cell_of(links);
+  if (cell.valid()) return cell;
   for (std::size_t i = 0; i < links.size(); ++i) {
     assert(links[i].index() < links_.size());
     assert(std::find(links.begin(), links.begin() + static_cast<std::ptrdiff_t>(i), links[i]) ==
@@ -42,8 +42,20 @@ RouteId Network::add_route(std::span<const LinkId> links) {
   route_begin_.push_back(route_links_.size());
   const RouteId id = RouteId::at(route_begin_.size() - 2);
   bottleneck_.push_back(smallest_bandwidth(id));
-  alike.push_back(id);
-  return id;
+  return cell = id;
+}
+
+/// Where these links' route stands, or belongs.
+RouteId& Network::cell_of(std::span<const LinkId> links) {
+  const std::size_t mask = cells_.size() - 1;
+  for (std::size_t at = hash_of(links) & mask;; at = (at + 1) & mask)
+    if (!cells_[at].valid() || std::ranges::equal(route(cells_[at]), links)) return cells_[at];
+}
+
+void Network::grow_cells() {
+  constexpr std::size_t kSmallest = 64;  // a power of two, as every later size
+  cells_.assign(std::max(kSmallest, 2 * cells_.size()), RouteId());
+  for (std::size_t i = 0; i < route_count(); ++i) cell_of(route(RouteId::at(i))) = RouteId::at(i);
 }
 
 BytesPerSecond Network::smallest_bandwidth(RouteId id) const {

@@ -16,6 +16,7 @@ struct FlowPort {
   double left = 0;                                         ///< bandwidth that no fixed flow takes
   double level = std::numeric_limits<double>::infinity();  ///< what flows get that it holds up; infinity: none
   int open = 0;                                            ///< flows whose rate is not fixed
+  std::uint32_t others = 0;  ///< flows on it whose rates are not in question, when they were listed
   double offered() const { return left / open; }
   /// One of its flows is fixed.
   void fix(double rate) {

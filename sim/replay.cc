@@ -14,6 +14,7 @@
 #include <memory>
 #include <utility>
 
+#include "sim/base/fetch.h"
 #include "sim/calendar.h"
 #include "sim/contention.h"
 #include "sim/jobs/process.h"
@@ -123,6 +124,7 @@ class Replay final : public ContentionClient {
 
  private:
   void advance(double limit);
+  void fetch_soon() const;
   void handle(const CalendarEvent& event);
   void start(OpId op);
   void start_flows(OpId op);
@@ -208,7 +210,25 @@ void Replay::advance(double limit) {
     if (!joining_.empty() && event.time > now_) return;
     calendar_.pop();
     now_ = event.time;
+    fetch_soon();
     handle(event);
+  }
+}
+
+/// Asks for what the next events will need while this one is worked on: graphs of thousands of ranks lie in memory, and
+/// each event is of another rank. What an operation's successors need is known once the operation itself is there, so
+/// that is asked for some events before.
+void Replay::fetch_soon() const {
+  const std::span<const CalendarEvent> soon = calendar_.soon();
+  if (soon.empty()) return;
+  const auto op_of = [](const CalendarEvent& event) { return OpId(static_cast<std::uint32_t>(event.key >> 32)); };
+  for (const OpId successor : graph_.successors(op_of(soon.front()))) {
+    fetch(ops_[successor.index()]);
+    graph_.fetch_op(successor);
+  }
+  for (const CalendarEvent& event : soon) {
+    fetch(ops_[op_of(event).index()]);
+    graph_.fetch_op(op_of(event));
   }
 }
 

@@ -20,6 +20,7 @@
 #include "hwmodels/kernels/kernel_formulas.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/training/open_fields.h"
+#include "workloads/training/prices/step_layout.h"
 #include "workloads/training/step/steady_state.h"
 
 namespace flopcast {
@@ -198,7 +199,17 @@ TimedStep further_step(const Scenario& scenario, TrainingConfig config, const Ru
   return timed_step(scenario, config, options);
 }
 
-// Those that the projection will ask for are replayed beside the step itself, as far as there are threads.
+// Whether its graph is a small one. Every rank takes half a megabyte (2,048 of DeepSeek-V3: 1.0 GB), and as many are in
+// memory at once as there are threads.
+bool replays_few(const Scenario& scenario, TrainingConfig config) {
+  constexpr std::size_t kFew = 64;
+  config.unfolded = false;  // as further_step() has it
+  const ClusterSpec& cluster = scenario.cluster;
+  return choose_replayed(config, cluster, expert_rank_loads(config, cluster.node.gpus)).gpus.size() <= kFew;
+}
+
+// Those that the projection will ask for are replayed beside the step itself, as far as there are threads and memory:
+// one that does not fold is left to whoever asks for it, one at a time.
 std::unique_ptr<StepsAhead> replay_ahead(const Scenario& scenario, const RunOptions& options) {
   const auto replay = [&scenario, &options](const TrainingConfig& config, std::stop_token stop) {
     RunOptions quiet = options;
@@ -206,7 +217,9 @@ std::unique_ptr<StepsAhead> replay_ahead(const Scenario& scenario, const RunOpti
     quiet.progress = [stop](std::uint64_t, std::uint64_t) { return !stop.stop_requested(); };
     return further_step(scenario, config, quiet);
   };
-  return std::make_unique<StepsAhead>(steps_to_project(scenario), replay, options.threads - 1);
+  std::vector<TrainingConfig> steps = steps_to_project(scenario);
+  std::erase_if(steps, [&](const TrainingConfig& config) { return !replays_few(scenario, config); });
+  return std::make_unique<StepsAhead>(std::move(steps), replay, options.threads - 1);
 }
 
 // @param ahead may be null

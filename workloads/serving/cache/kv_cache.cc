@@ -7,9 +7,6 @@
 namespace flopcast {
 namespace {
 
-/// A prompt has fewer blocks than tokens, and those are counted in 31 bits.
-constexpr std::uint32_t kLongestPrefix = (std::uint32_t{1} << 30) - 1;
-
 PerTier<std::int64_t>& operator+=(PerTier<std::int64_t>& sum, const PerTier<std::int64_t>& more) {
   for (const KvTier tier : kKvTierList) sum[tier] += more[tier];
   return sum;
@@ -19,6 +16,12 @@ PerTier<std::int64_t> pages_of_tiers(const PerTier<std::int64_t>& tokens, int pa
   PerTier<std::int64_t> pages;
   for (const KvTier tier : kKvTierList) pages[tier] = tokens[tier] / page_tokens;
   return pages;
+}
+
+/// The last block first, so that what remains is a beginning.
+void let_go(BlockTiers& tiers, std::vector<std::uint32_t>& blocks) {
+  for (std::size_t i = blocks.size(); i-- > 0;) tiers.let_go(blocks[i]);
+  blocks.clear();  // keeps its memory
 }
 
 PageSize page_size(const KvCacheConfig& config) {
@@ -72,8 +75,16 @@ KvSequence KvCache::new_sequence(const PrefixBlocks& prefix) {
   Sequence& sequence = sequences_[id.index()];
   sequence.active = 1;
   if (block_tokens_ > 0 && !prefix.empty()) {
-    sequence.prefix = prefix;
-    sequence.prefix_size = static_cast<std::uint32_t>(prefix.size()) & kLongestPrefix;
+    if (free_prefixes_.empty()) {
+      free_prefixes_.push_back(static_cast<std::uint32_t>(prefixes_.size()));
+      prefixes_.emplace_back();
+    }
+    sequence.prefix = free_prefixes_.back() & kNoPrefix;
+    free_prefixes_.pop_back();
+    Prefix& own = prefixes_[sequence.prefix];
+    own.all = prefix;
+    own.size = prefix.size();
+    own.held.assign(found_.begin(), found_.end());
   }
   ++running_;
   return id;
@@ -102,7 +113,6 @@ std::optional<KvCache::Start> KvCache::start(const PrefixBlocks& prefix, std::in
 
   const KvSequence id = new_sequence(prefix);
   Sequence& sequence = sequences_[id.index()];
-  sequence.blocks.assign(found_.begin(), found_.end());
   sequence.own_pages = beyond;
   sequence.computed = hit.total();
   ++counters_.sequences;
@@ -151,11 +161,11 @@ void KvCache::computed(KvSequence id, std::int32_t tokens) {
 
 /// Blocks of its own become such as others find; if another sequence was first, one of the two copies is given up.
 void KvCache::share_computed_blocks(Sequence& sequence) {
-  if (sequence.prefix_size == 0) return;
-  const std::size_t full =
-      std::min<std::size_t>(sequence.prefix_size, static_cast<std::size_t>(sequence.computed / block_tokens_));
-  while (sequence.blocks.size() < full) {
-    const std::uint64_t id = sequence.prefix.id(sequence.blocks.size());
+  if (sequence.prefix == kNoPrefix) return;
+  Prefix& prefix = prefixes_[sequence.prefix];
+  const std::size_t full = std::min(prefix.size, static_cast<std::size_t>(sequence.computed / block_tokens_));
+  while (prefix.held.size() < full) {
+    const std::uint64_t id = prefix.all.id(prefix.held.size());
     std::uint32_t slot = tiers_.find(id);
     if (slot == BlockTiers::kNone) {
       slot = tiers_.add(id);
@@ -166,21 +176,21 @@ void KvCache::share_computed_blocks(Sequence& sequence) {
       tiers_.bring_up(slot);
     }
     sequence.own_pages -= tiers_.block_pages();
-    sequence.blocks.push_back(slot);
+    prefix.held.push_back(slot);
   }
 }
 
 void KvCache::finish(KvSequence id) {
   Sequence& sequence = sequences_[id.index()];
   assert(sequence.active);
-  for (std::size_t i = sequence.blocks.size(); i-- > 0;) tiers_.let_go(sequence.blocks[i]);
+  if (sequence.prefix != kNoPrefix) {
+    Prefix& prefix = prefixes_[sequence.prefix];
+    let_go(tiers_, prefix.held);
+    prefix.all = {};
+    free_prefixes_.push_back(sequence.prefix);
+  }
   tiers_.give_back(sequence.swapped ? KvTier::host : KvTier::hbm, sequence.own_pages);
-  sequence.blocks.clear();  // keeps its memory
-  sequence.own_pages = 0;
-  sequence.computed = 0;
-  sequence.active = sequence.swapped = 0;
-  if (sequence.prefix_size > 0) sequence.prefix = {};
-  sequence.prefix_size = 0;
+  sequence = {};
   free_sequences_.push_back(id);
   --running_;
 }
@@ -190,8 +200,7 @@ bool KvCache::swap_out(KvSequence id) {
   assert(sequence.active && !sequence.swapped);
   const std::int64_t pages = held(sequence);
   if (!tiers_.make_room(KvTier::host, pages)) return false;
-  for (std::size_t i = sequence.blocks.size(); i-- > 0;) tiers_.let_go(sequence.blocks[i]);
-  sequence.blocks.clear();
+  if (sequence.prefix != kNoPrefix) let_go(tiers_, prefixes_[sequence.prefix].held);
   tiers_.give_back(KvTier::hbm, sequence.own_pages);
   tiers_.take(KvTier::host, pages);
   sequence.own_pages = pages;
@@ -234,8 +243,9 @@ bool KvCache::consistent() const {
     if (sequence.own_pages < 0 || (!sequence.active && sequence.own_pages != 0)) return false;
     active += sequence.active ? 1 : 0;
     own[sequence.swapped ? KvTier::host : KvTier::hbm] += sequence.own_pages;
-    for (const std::uint32_t slot : sequence.blocks) ++references[slot];
   }
+  for (const Prefix& prefix : prefixes_)
+    for (const std::uint32_t slot : prefix.held) ++references[slot];
   own[KvTier::hbm] += unassigned_;
   return active == running_ && tiers_.consistent(references, own);
 }

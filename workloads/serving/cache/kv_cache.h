@@ -68,30 +68,34 @@ class KvCache {
   KvCounters counters() const;
   /// Whether the books add up: pages of sequences, blocks and free ones; references; lists. For tests.
   bool consistent() const;
-  void archive(StateArchive& state) { state(tiers_, sequences_, free_sequences_, running_, unassigned_, counters_); }
+  void archive(StateArchive& state) {
+    state(tiers_, sequences_, free_sequences_, prefixes_, free_prefixes_, running_, unassigned_, counters_);
+  }
 
  private:
-  struct alignas(64) Sequence {         // a line of a processor's cache
-    std::vector<std::uint32_t> blocks;  // held by reference: its first ones
-    std::int64_t own_pages = 0;         // beyond those
+  static constexpr std::uint32_t kNoPrefix = (std::uint32_t{1} << 30) - 1;
+  /// Four in a line of a processor's cache: most sequences have nothing that can recur, and thousands of groups have a
+  /// hundred each.
+  struct Sequence {
+    std::int64_t own_pages = 0;  // beyond those of its prefix
     std::int32_t computed = 0;
-    std::uint32_t prefix_size : 30 = 0;
+    std::uint32_t prefix : 30 = kNoPrefix;  // of prefixes_
     std::uint32_t active : 1 = 0;
     std::uint32_t swapped : 1 = 0;
-    PrefixBlocks prefix;
-    void archive(StateArchive& state) {
-      std::uint32_t size = prefix_size;
-      bool is_active = active, is_swapped = swapped;
-      state(blocks, own_pages, computed, size, is_active, is_swapped, prefix);
-      prefix_size = size & 0x3fffffff;
-      active = is_active;
-      swapped = is_swapped;
-    }
   };
-  static_assert(sizeof(Sequence) == 64);
+  static_assert(sizeof(Sequence) == 16);
+  /// What others may find of a sequence.
+  struct Prefix {
+    std::vector<std::uint32_t> held;  // blocks, by reference: its first ones
+    PrefixBlocks all;
+    std::size_t size = 0;  // of them
+    void archive(StateArchive& state) { state(held, all, size); }
+  };
 
   std::int64_t held(const Sequence& sequence) const {
-    return static_cast<std::int64_t>(sequence.blocks.size()) * tiers_.block_pages() + sequence.own_pages;
+    if (sequence.prefix == kNoPrefix) return sequence.own_pages;
+    return static_cast<std::int64_t>(prefixes_[sequence.prefix].held.size()) * tiers_.block_pages() +
+           sequence.own_pages;
   }
   KvSequence new_sequence(const PrefixBlocks& prefix);
   void share_computed_blocks(Sequence& sequence);
@@ -102,6 +106,8 @@ class KvCache {
   BlockTiers tiers_;
   std::vector<Sequence> sequences_;
   std::vector<KvSequence> free_sequences_;
+  std::vector<Prefix> prefixes_;
+  std::vector<std::uint32_t> free_prefixes_;
   mutable std::vector<std::uint32_t> found_;  // slots of the beginning that match() has found; saves allocations
   std::int64_t running_ = 0;
   std::int64_t unassigned_ = 0;  // pages taken and not assigned

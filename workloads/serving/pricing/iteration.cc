@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <limits>
 
 namespace flopcast {
 namespace {
@@ -16,8 +17,12 @@ constexpr double kEdgeKernels = 4;  // embedding, norm, head, sampling
 class CountGrid {
  public:
   static double value(std::size_t node) {
-    if (node < kEach) return static_cast<double>(node + 1);
-    return std::round(kEach * std::exp2(static_cast<double>(node - kEach + 1) / kPerOctave));
+    static const std::array<double, kListed> kValues = [] {
+      std::array<double, kListed> values{};
+      for (std::size_t i = 0; i < kListed; ++i) values[i] = reckoned(i);
+      return values;
+    }();
+    return node < kListed ? kValues[node] : reckoned(node);
   }
   /// The node at or below `x` (at least 1), and how far x is on the way to the next one.
   static std::pair<std::size_t, double> below(double x) {
@@ -32,6 +37,11 @@ class CountGrid {
  private:
   static constexpr std::size_t kEach = 16;
   static constexpr double kPerOctave = 8;
+  static constexpr std::size_t kListed = 256;  // up to 2^34: each iteration asks for several
+  static double reckoned(std::size_t node) {
+    if (node < kEach) return static_cast<double>(node + 1);
+    return std::round(kEach * std::exp2(static_cast<double>(node - kEach + 1) / kPerOctave));
+  }
 };
 
 /// Sizes on a logarithmic grid, `per_octave` nodes to an octave, from 1 on.
@@ -102,17 +112,15 @@ IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
 
 const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKind kind, Split split) {
   auto& known = layers_[static_cast<std::size_t>(kind)][split];
-  auto& [last_node, last] = last_layers_[static_cast<std::size_t>(kind)][split][node % 2];
-  if (last != nullptr && last_node == node) return *last;
-  last_node = node;
-  const auto found = known.find(node);
-  if (found != known.end()) return *(last = &found->second);
+  if (node >= known.size()) known.resize(node + 1);
+  if (known[node]) return *known[node];
   const double tokens = CountGrid::value(node);
   const bool overlapped = split == two;
   Layers priced;
   if (forward_->dense_layers() > 0) priced.dense = forward_->layer(tokens, false, kind, overlapped);
   if (forward_->moe_layers() > 0) priced.moe = forward_->layer(tokens, true, kind, overlapped);
-  return *(last = &known.emplace(node, priced).first->second);
+  known[node] = std::make_unique<const Layers>(priced);
+  return *known[node];
 }
 
 /// All layers for `tokens`; routed experts work on the mean of all groups. With two micro-batches the last combine of
@@ -202,10 +210,21 @@ GpuPass IterationPricer::prompt_attention(const PromptLoad& prompts, Split split
   const double kv =
       std::max(q, 0.5 * static_cast<double>(prompts.twice_pairs) / static_cast<double>(prompts.tokens) + q / 2);
   const bool overlapped = split == two;
-  auto& nodes = prompt_nodes_[split];
   const std::array<std::pair<std::size_t, double>, 3> at = {log_node(n, 1), log_node(q, kPerOctave),
                                                             log_node(kv / q, kPerOctave)};
-  double log_us = 0, sm_share = 0, watts = 0;
+  CornerCache<PromptNode>::Corners& corners = prompt_cells_[split].corners(key(at[0].first, at[1].first, at[2].first));
+  const auto price = [&](const std::array<std::size_t, 3>& node) {
+    auto& nodes = prompt_nodes_[split];
+    const std::uint64_t k = key(node[0], node[1], node[2]);
+    const auto found = nodes.find(k);
+    if (found != nodes.end()) return &found->second;
+    const double tokens = log_value(node[1], kPerOctave);
+    const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPerOctave)};
+    const GpuPass pass = pass_of(forward_->attention(shape, overlapped));
+    const PromptNode priced{std::log(pass.gpu_us), pass.on_sms_us / pass.gpu_us, pass.joules / pass.gpu_us};
+    return &nodes.emplace(k, priced).first->second;
+  };
+  PromptNode sum;
   for (unsigned corner = 0; corner < 8; ++corner) {
     double weight = 1;
     std::array<std::size_t, 3> node{};
@@ -215,28 +234,25 @@ GpuPass IterationPricer::prompt_attention(const PromptLoad& prompts, Split split
       node[axis] = at[axis].first + upper;
     }
     if (weight <= 0) continue;
-    const std::uint64_t k = key(node[0], node[1], node[2]);
-    auto found = nodes.find(k);
-    if (found == nodes.end()) {
-      const double tokens = log_value(node[1], kPerOctave);
-      const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPerOctave)};
-      found = nodes.emplace(k, pass_of(forward_->attention(shape, overlapped))).first;
-    }
-    const GpuPass& here = found->second;
-    log_us += weight * std::log(here.gpu_us);
-    sm_share += weight * here.on_sms_us / here.gpu_us;
-    watts += weight * here.joules / here.gpu_us;
+    if (corners[corner] == nullptr) corners[corner] = price(node);
+    const PromptNode& here = *corners[corner];
+    sum.log_us += weight * here.log_us;
+    sum.sm_share += weight * here.sm_share;
+    sum.joules_per_us += weight * here.joules_per_us;
   }
-  const double time = std::exp(log_us);
-  return {time, time, time * sm_share, time * watts, core_kernels(StepKind::prompt), 0};
+  const double time = std::exp(sum.log_us);
+  return {time, time, time * sum.sm_share, time * sum.joules_per_us, core_kernels(StepKind::prompt), 0};
 }
 
 GpuPass IterationPricer::edges(double sequences) {
   const auto at = [&](std::size_t node) {
-    const auto found = edge_nodes_.find(node);
-    if (found != edge_nodes_.end()) return found->second;
+    GpuPass unknown;
+    unknown.gpu_us = -1;
+    if (node >= edge_nodes_.size()) edge_nodes_.resize(node + 1, unknown);
+    GpuPass& known = edge_nodes_[node];
     const double count = CountGrid::value(node);
-    return edge_nodes_.emplace(node, pass_of(forward_->edges(count, count))).first->second;
+    if (known.gpu_us < 0) known = pass_of(forward_->edges(count, count));
+    return known;
   };
   const auto [node, part] = CountGrid::below(sequences);
   GpuPass out = part > 0 ? between(at(node), at(node + 1), part) : at(node);

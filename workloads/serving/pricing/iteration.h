@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "workloads/serving/base/clock.h"
+#include "workloads/serving/pricing/corner_cache.h"
 #include "workloads/serving/pricing/decode_curve.h"
 #include "workloads/serving/pricing/forward.h"
 #include "workloads/serving/pricing/gpu_pass.h"
@@ -78,6 +79,12 @@ class IterationPricer {
   struct Layers {
     LayerTime dense, moe;
   };
+  /// Attention of prompts at a node of its grid.
+  struct PromptNode {
+    double log_us = 0;
+    double sm_share = 0;
+    double joules_per_us = 0;
+  };
   /// A pass as one batch or as two micro-batches.
   enum Split : std::uint8_t { one, two };
   bool may_split() const { return forward_->setting().engine.two_micro_batches; }
@@ -99,10 +106,11 @@ class IterationPricer {
   std::vector<int> graph_sizes_;              // batches with a graph; empty: all
   double core_kernels_[2] = {-1, -1};         // by kind; below 0: not counted yet
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
-  std::unordered_map<std::uint64_t, Layers> layers_[2][2];      // by kind and split
-  std::pair<std::size_t, const Layers*> last_layers_[2][2][2];  // neighbours asked for last
-  std::unordered_map<std::uint64_t, GpuPass> prompt_nodes_[2];  // by split
-  std::unordered_map<std::uint64_t, GpuPass> decode_nodes_, edge_nodes_;
+  std::vector<std::unique_ptr<const Layers>> layers_[2][2];        // by kind, split and node; null: not asked for yet
+  std::unordered_map<std::uint64_t, PromptNode> prompt_nodes_[2];  // by split
+  CornerCache<PromptNode> prompt_cells_[2];                        // of them
+  std::unordered_map<std::uint64_t, GpuPass> decode_nodes_;
+  std::vector<GpuPass> edge_nodes_;                                       // by node; below 0: not asked for yet
   std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_[2];  // without drafts and with them
   std::vector<std::unique_ptr<DecodeCurve>> curves_[2];
 };

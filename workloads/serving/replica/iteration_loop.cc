@@ -3,22 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/base/fetch.h"
 #include "workloads/serving/pricing/iteration.h"
 #include "workloads/serving/replica/iteration_prices.h"
 
 namespace flopcast {
-namespace {
-
-/// Groups of a wide replica are looked at seldom, one after the other, with thousands of others in between: asked for
-/// together, they come from memory together.
-void fetch(const Batcher& group) {
-  constexpr std::size_t kLine = 64;
-  const char* const begin = reinterpret_cast<const char*>(&group);
-  for (std::size_t at = 0; at < sizeof(Batcher); at += kLine) __builtin_prefetch(begin + at);
-}
-
-}  // namespace
-
 IterationLoop::IterationLoop(const ReplicaConfig& config, IterationPricer& pricer, std::deque<Batcher>& groups,
                              ReplicaState& state, GapHistogram& gaps, Outbox& outbox)
     : config_(&config),
@@ -101,6 +90,8 @@ void IterationLoop::commit(Ticks now) {
   if (span.decodes) commit_decoding(now, span.iterations);
   if (!span.prompts) return;
   ++state_->counters.prompt_iterations;
+  for (const Batcher& group : *groups_) fetch(group);
+  for (const Batcher& group : *groups_) group.prompts().fetch_jobs();
   for (Batcher& group : *groups_) group.prompts_computed(span.begin, now);
 }
 
@@ -113,13 +104,21 @@ void IterationLoop::commit_decoding(Ticks now, std::int64_t iterations) {
   if (state_->load.decoding > 0) state_->counters.decode_iterations += iterations;
   state_->load.decoding_tokens += given;
   const std::int64_t next = state_->iteration + iterations;
-  for (std::size_t i = 0; i < groups.size(); ++i)
-    if (!state_->groups.quiet(i, next)) fetch(groups[i]);
-  for (std::size_t i = 0; i < groups.size(); ++i)
-    if (!state_->groups.quiet(i, next)) groups[i].decoded(iterations);
+  list_busy(next);
+  for (const std::uint32_t i : busy_) groups[i].decode().fetch_due(next);
+  for (const std::uint32_t i : busy_) groups[i].decoded(iterations);
   state_->iteration = next;
-  for (std::size_t i = 0; i < groups.size(); ++i)
-    if (!state_->groups.quiet(i, next)) groups[i].finish_due(now);
+  for (const std::uint32_t i : busy_) groups[i].finish_due(now);
+}
+
+/// Groups that have something to do before that iteration is over: few of a wide replica's. They are looked at seldom
+/// and all of them now, so their memory is asked for at once.
+void IterationLoop::list_busy(std::int64_t iteration) {
+  busy_.clear();
+  const std::vector<std::int64_t>& quiet_until = state_->groups.quiet_until;
+  for (std::size_t i = 0; i < quiet_until.size(); ++i)
+    if (quiet_until[i] <= iteration) busy_.push_back(static_cast<std::uint32_t>(i));
+  for (const std::uint32_t i : busy_) fetch((*groups_)[i]);
 }
 
 /// What has just been computed reaches users once the host, which launched it so long before it ended, has launched
@@ -142,6 +141,9 @@ void IterationLoop::show_first_tokens(Ticks when) {
 bool IterationLoop::put_together(Ticks now) {
   std::deque<Batcher>& groups = *groups_;
   bool prompts = false;
+  list_busy(state_->iteration);
+  for (const std::uint32_t i : busy_) groups[i].jobs().fetch_next();
+  // Asked again: one that is late and leaves may be followed by another, which another group gets.
   for (std::size_t i = 0; i < groups.size(); ++i) {
     if (state_->groups.quiet(i, state_->iteration)) continue;
     groups[i].schedule(now);

@@ -62,6 +62,7 @@ class IterationLoop {
   void archive(StateArchive& state, std::span<IterationPricer* const> pricers);
 
  private:
+  void list_busy(std::int64_t iteration);
   bool put_together(Ticks now);
   void start(Ticks now);
   void start_prompts(Ticks now, bool decodes);
@@ -81,11 +82,12 @@ class IterationLoop {
   TokenPattern pattern_;
   DecodePacing pacing_;
   NicSharing nic_;
-  Ticks launch_ = 0;     // by the host, of the iteration that runs or ran last
-  Ticks ahead_ = 0;      // it had been done so long before that one ended
-  Ticks late_ = 0;       // tokens of the one before had so long to wait for its launch
-  Ticks submitted_ = 0;  // when the last request came
-  bool warm_ = false;    // prompts have been computed
+  std::vector<std::uint32_t> busy_;  // groups that are looked at; saves allocations
+  Ticks launch_ = 0;                 // by the host, of the iteration that runs or ran last
+  Ticks ahead_ = 0;                  // it had been done so long before that one ended
+  Ticks late_ = 0;                   // tokens of the one before had so long to wait for its launch
+  Ticks submitted_ = 0;              // when the last request came
+  bool warm_ = false;                // prompts have been computed
 };
 
 }  // namespace flopcast

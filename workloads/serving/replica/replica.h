@@ -54,7 +54,6 @@ class Replica {
   /// Starts iterations if it stands still and there is something to do.
   void wake(Ticks now) { loop_.wake(now); }
 
-  bool queue_full() const { return state_.load.waiting >= config_.scheduler.max_waiting; }
   const ReplicaLoad& load() const { return state_.load; }
   std::int64_t kv_tokens(Ticks now) const;  ///< held by its requests
   const ReplicaCounters& counters() const { return state_.counters; }

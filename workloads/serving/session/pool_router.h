@@ -15,13 +15,14 @@ class PoolRouter {
   PoolRouter(const PoolConfig& config, std::uint64_t seed);
   /// Number within the pool; kNoReplica: queues are full, or everything is down.
   std::size_t choose(const Request& request, std::span<const FleetUnit> units, Ticks now);
-  /// What a router sees of replicas is filled in at every choice. False: the router cannot be kept.
+  /// What a router sees of replicas is filled in at every choice, but for their size. False: the router cannot be kept.
   bool archive(StateArchive& state) { return router_->archive(state); }
 
  private:
   std::unique_ptr<Router> router_;
   bool sees_prefix_, sees_kv_;
-  std::vector<ReplicaView> views_;
+  std::int64_t most_waiting_;       // in the queue of a replica
+  std::vector<ReplicaView> views_;  // none before the first choice
 };
 
 }  // namespace flopcast

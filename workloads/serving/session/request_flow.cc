@@ -52,6 +52,7 @@ RequestFlow::RequestFlow(const SessionConfig& config, Ticks request_overhead, Re
 bool RequestFlow::archive(StateArchive& state) {
   bool sourced = source_ != nullptr;
   state(sourced);
+  next_arrival_.reset();
   if (!sourced) source_ = nullptr;
   if (source_ && !source_->archive(state)) return false;
   for (PoolRouter& router : routers_)
@@ -62,10 +63,13 @@ bool RequestFlow::archive(StateArchive& state) {
 
 // ------------------------------------------------------------------------------------------------- arrivals
 
-Ticks RequestFlow::next() {
-  const Ticks arrival = source_ ? to_ticks(source_->next_arrival()) : kNeverTick;
-  return std::min({arrival, frontend_.next(), transfers_.next()});
+/// The source is asked again once a request was taken or has left.
+Ticks RequestFlow::next_arrival() {
+  if (!next_arrival_) next_arrival_ = source_ ? to_ticks(source_->next_arrival()) : kNeverTick;
+  return *next_arrival_;
 }
+
+Ticks RequestFlow::next() { return std::min({next_arrival(), frontend_.next(), transfers_.next()}); }
 
 void RequestFlow::submit(const Request& request) {
   arrive(request);
@@ -80,7 +84,10 @@ void RequestFlow::arrive(const Request& request) {
 }
 
 void RequestFlow::take_arrivals() {
-  while (source_ && to_ticks(source_->next_arrival()) <= now_) arrive(source_->take());
+  while (source_ && next_arrival() <= now_) {
+    next_arrival_.reset();
+    arrive(source_->take());
+  }
   while (frontend_.next() <= now_) {
     const JobId job = frontend_.take();
     jobs_[job].queued = now_;
@@ -164,7 +171,10 @@ void RequestFlow::leave(JobId id, RequestOutcome outcome, Ticks shown) {
   const Job& job = jobs_[id];
   const RequestResult result = result_of(job, outcome, shown, now_);
   books_.left(result, to_ticks(job.request.arrival), shown);
-  if (source_) source_->finished(job.request, result.finish, outcome);
+  if (source_) {
+    source_->finished(job.request, result.finish, outcome);
+    next_arrival_.reset();
+  }
   if (sink_) sink_(job.request, result);
   jobs_.remove(id);
 }

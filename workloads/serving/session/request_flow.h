@@ -3,6 +3,7 @@
 // Pools form a chain: a request enters the first and moves on to the next until one answers it.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "workloads/serving/session/books.h"
@@ -41,7 +42,10 @@ class RequestFlow final : public ReplicaListener {
   std::vector<Unfinished> take_out(std::vector<JobId> jobs);
   /// More requests are to come.
   bool more_to_come() const { return source_ && is_finite(source_->next_arrival()); }
-  void stop() { source_ = nullptr; }
+  void stop() {
+    source_ = nullptr;
+    next_arrival_.reset();
+  }
   void on_result(ResultSink sink) { sink_ = std::move(sink); }
   /// False: the source or a router has a state of its own that cannot be kept.
   bool archive(StateArchive& state);
@@ -53,6 +57,7 @@ class RequestFlow final : public ReplicaListener {
   void expired(JobId job, Ticks now) override;
 
  private:
+  Ticks next_arrival();
   void arrive(const Request& request);
   void route(JobId job, std::size_t pool);
   bool turn_away_for(const Job& job, std::size_t pool);
@@ -65,6 +70,7 @@ class RequestFlow final : public ReplicaListener {
   RequestBooks& books_;
   RequestSource* source_;
   const Ticks& now_;
+  std::optional<Ticks> next_arrival_;  // of the source, since it was asked last
   ResultSink sink_;
   Frontend frontend_;
   std::vector<PoolRouter> routers_;  // by pool

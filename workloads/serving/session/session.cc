@@ -16,7 +16,8 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
       flow_(config_, pricers.front().levels.front()->request_overhead(), fleet_, jobs_, books_, topology, source, now_),
       fleet_(config_, std::move(pricers), jobs_, gaps_, flow_, books_, now_),
       faults_(config_, fleet_, flow_, now_),
-      sampler_(config_.warm_up, config_.pools.size()) {}
+      sampler_(config_.warm_up, config_.pools.size()),
+      next_control_(next_control()) {}
 
 // ------------------------------------------------------------------------------------------------- the clock
 
@@ -25,8 +26,13 @@ Ticks ServingSession::next_tick() {
   // A session whose replicas are all down waits for the first to come back.
   if (next == kNeverTick && books_.live() > 0) next = fleet_.next_change();
   if (next == kNeverTick) return next;
+  return std::min({next, next_control_, fleet_.next_change()});
+}
+
+Ticks ServingSession::next_control() const {
+  Ticks next = std::min(sampler_.next(), faults_.next());
   for (const FleetPool& pool : fleet_.pools()) next = std::min({next, pool.next_pace, pool.scaler->next()});
-  return std::min({next, sampler_.next(), fleet_.next_change(), faults_.next()});
+  return next;
 }
 
 void ServingSession::advance_to(Ticks now) {
@@ -42,12 +48,14 @@ void ServingSession::advance_to(Ticks now) {
 
 void ServingSession::control() {
   fleet_.bring_up();
+  if (next_control_ > now_) return;  // most events are of requests
   for (FleetPool& pool : fleet_.pools())
     while (pool.next_pace <= now_) drift_expert_load(fleet_, pool);
   faults_.strike();
   for (FleetPool& pool : fleet_.pools())
     if (pool.scaler->next() <= now_) autoscale(fleet_, pool, now_);
   if (sampler_.next() <= now_) sampler_.sample(fleet_, books_, now_);
+  next_control_ = next_control();
 }
 
 void ServingSession::run_until(Seconds until) {
@@ -142,6 +150,7 @@ ReplicaCounters ServingSession::counters() const {
 bool ServingSession::archive(StateArchive& state) {
   if (!flow_.archive(state)) return false;
   state(jobs_, gaps_, books_, fleet_, faults_, sampler_, now_, events_, cut_);
+  next_control_ = next_control();
   return true;
 }
 

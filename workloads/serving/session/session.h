@@ -69,6 +69,7 @@ class ServingSession {
   void advance_to(Ticks now);
   /// What goes on beside requests.
   void control();
+  Ticks next_control() const;
 
   SessionConfig config_;
   Ticks now_ = 0;
@@ -79,6 +80,7 @@ class ServingSession {
   ReplicaFleet fleet_;
   FaultPlan faults_;
   Sampler sampler_;
+  Ticks next_control_ = 0;  // not after the next thing that goes on beside requests, but that replicas come up
   std::uint64_t events_ = 0;
   bool cut_ = false;
 };

@@ -41,7 +41,7 @@ class TokenPattern {
 
   bool plain() const { return num_ == den_; }
   /// Tokens of the first k iterations.
-  std::int64_t tokens(std::int64_t k) const { return k * num_ / den_; }
+  std::int64_t tokens(std::int64_t k) const { return plain() ? k : k * num_ / den_; }  // divisions are slow
   /// Tokens of iterations [from, from + n).
   std::int64_t tokens(std::int64_t from, std::int64_t n) const { return tokens(from + n) - tokens(from); }
   /// Fewest iterations from `from` on that give at least `wanted` tokens.

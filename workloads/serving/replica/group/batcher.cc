@@ -110,7 +110,6 @@ void Batcher::delay_first_tokens(Ticks late) {
 void Batcher::decoded(std::int64_t iterations) {
   // Pages that were needed on the way come first, then what ends here.
   admission_.provide_pages(jobs_.state->iteration + iterations);
-  jobs_.publish();
 }
 
 void Batcher::finish_due(Ticks now) {

@@ -40,7 +40,8 @@ class Batcher {
   void show_first_tokens(Ticks when);
   /// First tokens of the iteration that has just ended are shown so much later than it.
   void delay_first_tokens(Ticks late);
-  /// `iterations` of decoding are over; the pages that they needed are reserved. The replica counts their tokens.
+  /// `iterations` of decoding are over; the pages that they needed are reserved. The replica counts their tokens, and
+  /// asks who finishes.
   void decoded(std::int64_t iterations);
   /// Iterations give other numbers of tokens from the next one on.
   void set_pattern(const TokenPattern& pattern);

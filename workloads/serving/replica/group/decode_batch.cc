@@ -102,28 +102,27 @@ JobId DecodeBatch::take_first_finished() {
 
 // ------------------------------------------------------------------------------------------------- pages
 
-std::vector<JobEvent> DecodeBatch::take_page_needs(std::int64_t before) {
-  std::vector<JobEvent> events;
+void DecodeBatch::take_page_needs(std::int64_t before) {
+  due_.clear();
   for (; !page_needs_.empty() && page_needs_.top().at < before; page_needs_.pop())
-    if (alive(*jobs_, page_needs_.top())) events.push_back(page_needs_.top());
-  return events;
+    if (alive(*jobs_, page_needs_.top())) due_.push_back(page_needs_.top());
 }
 
 bool DecodeBatch::provide_now(std::int64_t before) {
   const std::int64_t counted =
       before > provided_ ? demand_.pages(pattern_.tokens(provided_ - 1), pattern_.tokens(before - 1)) : 0;
-  const std::vector<JobEvent> events = take_page_needs(before);
+  take_page_needs(before);
   std::int64_t wanted = counted;
   const auto length = [&](const JobEvent& event) { return length_at((*jobs_)[event.job], before - 1); };
-  for (const JobEvent& event : events)
+  for (const JobEvent& event : due_)
     wanted += std::max<std::int64_t>(
         0, cache_->page().pages_of(length(event)) - cache_->held_pages((*jobs_)[event.job].sequence));
   if (wanted > cache_->available_pages()) {
-    for (const JobEvent& event : events) page_needs_.push(event);
+    for (const JobEvent& event : due_) page_needs_.push(event);
     return false;
   }
   cache_->take_pages(counted);
-  for (const JobEvent& event : events) {
+  for (const JobEvent& event : due_) {
     cache_->reserve((*jobs_)[event.job].sequence, static_cast<std::int32_t>(length(event)));
     count_pages(event.job, before - 1);
   }
@@ -138,18 +137,17 @@ void DecodeBatch::provide_in_turn(std::int64_t before, const std::function<void(
 }
 
 void DecodeBatch::provide_iteration(std::int64_t iteration, const std::function<void(JobId)>& give_way) {
-  std::vector<JobEvent> events = take_page_needs(iteration + 1);
+  take_page_needs(iteration + 1);
   if (iteration >= provided_) {
     provided_ = iteration;
     const std::int64_t from = pattern_.tokens(iteration - 1), to = pattern_.tokens(iteration);
     for (const JobId id : jobs_in_) {
       const Job& job = (*jobs_)[id];
-      if (job.paged && demand_.needs(page_offset(pattern_, job), from, to))
-        events.push_back({iteration, id, job.epoch});
+      if (job.paged && demand_.needs(page_offset(pattern_, job), from, to)) due_.push_back({iteration, id, job.epoch});
     }
   }
-  std::sort(events.begin(), events.end(), [](const JobEvent& a, const JobEvent& b) { return b > a; });
-  for (const JobEvent& event : events) {
+  std::sort(due_.begin(), due_.end(), [](const JobEvent& a, const JobEvent& b) { return b > a; });
+  for (const JobEvent& event : due_) {
     if (!alive(*jobs_, event)) continue;
     Job& job = (*jobs_)[event.job];
     if (job.paged) cache_->assign(job.sequence, length_at(job, iteration - 1));
@@ -191,21 +189,19 @@ void DecodeBatch::count_pages(JobId id, std::int64_t at) {
   if (needed < done) page_needs_.push({needed, id, job.epoch});
 }
 
-/// The first iteration that may need a page, of those not provided for.
-std::int64_t DecodeBatch::next_page_need() const {
-  std::int64_t next = page_needs_.empty() ? std::numeric_limits<std::int64_t>::max() : page_needs_.top().at;
-  if (demand_.empty()) return next;
-  const std::int64_t last = provided_ - 1, given = pattern_.tokens(last);
-  return std::min(next, last + pattern_.iterations(last, demand_.next(given) - given));
-}
-
 std::int64_t DecodeBatch::provided_for(std::int64_t iterations) const {
   if (empty()) return iterations;
   const PageSize& page = cache_->page();
   const std::int64_t blocks = pattern_.tokens(state_->iteration, iterations) / page.tokens + 1;
   const std::int64_t per_request = page_needs_.empty() ? blocks : blocks * page.most_per_block();
   if (size() * per_request <= cache_->available_pages()) return iterations;
-  return std::min(iterations, next_page_need() - state_->iteration);
+  // The first iteration that may need a page, of those not provided for.
+  std::int64_t next = page_needs_.empty() ? kNeverIteration : page_needs_.top().at;
+  if (!demand_.empty()) {
+    const std::int64_t last = provided_ - 1, given = pattern_.tokens(last);
+    next = std::min(next, last + pattern_.iterations(last, demand_.next(given) - given));
+  }
+  return std::min(iterations, next - state_->iteration);
 }
 
 }  // namespace flopcast

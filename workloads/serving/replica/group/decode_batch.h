@@ -54,6 +54,11 @@ class DecodeBatch {
   /// to remove the youngest of all.
   void provide_in_turn(std::int64_t before, const std::function<void(JobId)>& give_way);
 
+  /// The first jobs that finish or need a page before that iteration will be looked at soon.
+  void fetch_due(std::int64_t before) const {
+    if (next_finish_ <= before) jobs_->fetch_job(finishes_.top().job);
+    if (!page_needs_.empty() && page_needs_.top().at < before) jobs_->fetch_job(page_needs_.top().job);
+  }
   /// No job finishes before that iteration; only where there are jobs.
   std::int64_t next_finish() const { return next_finish_; }
   /// Removes a job that has all its tokens by the next iteration, and says which; invalid: none is left.
@@ -70,8 +75,7 @@ class DecodeBatch {
   JobId take_first_finished();
   void count_pages(JobId job, std::int64_t at);
   void provide_iteration(std::int64_t iteration, const std::function<void(JobId)>& give_way);
-  std::vector<JobEvent> take_page_needs(std::int64_t before);
-  std::int64_t next_page_need() const;
+  void take_page_needs(std::int64_t before);
 
   bool grows_;
   const ClassRules* classes_;  // null: all of one priority
@@ -84,6 +88,7 @@ class DecodeBatch {
   std::int64_t kv_base_ = 0;
   std::int64_t next_finish_ = kNeverIteration;  // of finishes_, at hand for replicas of many groups
   JobEvents finishes_;
+  std::vector<JobEvent> due_;  // page needs that are being seen to; saves allocations
   JobEvents page_needs_;       // of jobs that hold more or less than their tokens fill
   PageDemand demand_;          // of the others
   std::int64_t provided_ = 0;  // all have the pages that iterations below need

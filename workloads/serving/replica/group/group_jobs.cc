@@ -27,6 +27,13 @@ void GroupJobs::publish() {
   all.kv_base[number] = decode.kv_base();
 }
 
+void GroupJobs::fetch_next() const {
+  for (const JobId id : arrived) table->fetch_job(id);
+  for (const JobId id : prompting) table->fetch_job(id);
+  constexpr std::size_t kFew = 4;  // an iteration seldom takes more in
+  for (const JobId id : waiting.first(kFew)) table->fetch_job(id);
+}
+
 void GroupJobs::leave(KvSequence sequence, Ticks reckoned) {
   cache.finish(sequence);
   work -= reckoned;

@@ -47,6 +47,8 @@ struct GroupJobs {
   void count_generated(Job& job) const {
     job.generated += static_cast<std::int32_t>(pattern.tokens(job.joined, state->iteration - job.joined));
   }
+  /// Jobs that the next iteration may be put together of will be looked at soon.
+  void fetch_next() const;
   /// What the replica sees of the group without looking into it.
   void publish();
   void archive(StateArchive& archive) {

@@ -1,10 +1,11 @@
 // A request on its way through a serving session.
 #pragma once
 #include <cstdint>
-#include <memory>
 #include <utility>
 #include <vector>
 
+#include "sim/base/fetch.h"
+#include "sim/base/large_table.h"
 #include "workloads/serving/base/clock.h"
 #include "workloads/serving/base/job_id.h"
 #include "workloads/serving/cache/kv_cache.h"
@@ -55,13 +56,13 @@ struct alignas(64) Job {
 static_assert(sizeof(Job) == 192, "a waiting request should stay small");
 
 /// Jobs by number; numbers are used again once a job has left. Those that wait cost their size and no more: the table
-/// grows by blocks and copies none.
+/// copies none when it grows.
 class JobTable {
  public:
   JobId add(Job job) {
     if (free_.empty()) {
-      if (size_ % kBlock == 0) blocks_.push_back(std::make_unique<Job[]>(kBlock));
-      free_.push_back(JobId::at(size_++));
+      free_.push_back(JobId::at(jobs_.size()));
+      jobs_.add();
     }
     const JobId id = free_.back();
     free_.pop_back();
@@ -71,19 +72,20 @@ class JobTable {
     return id;
   }
   void remove(JobId id) { free_.push_back(id); }
-  Job& operator[](JobId id) { return blocks_[id.index() / kBlock][id.index() % kBlock]; }
-  const Job& operator[](JobId id) const { return blocks_[id.index() / kBlock][id.index() % kBlock]; }
-  std::size_t live() const { return size_ - free_.size(); }
+  Job& operator[](JobId id) { return jobs_[id.index()]; }
+  const Job& operator[](JobId id) const { return jobs_[id.index()]; }
+  /// It will be looked at soon.
+  void fetch_job(JobId id) const { fetch((*this)[id]); }
+  std::size_t live() const { return jobs_.size() - free_.size(); }
   void archive(StateArchive& state) {
-    state(size_, free_);
-    while (blocks_.size() * kBlock < size_) blocks_.push_back(std::make_unique<Job[]>(kBlock));
-    for (std::size_t i = 0; i < size_; ++i) state((*this)[JobId::at(i)]);
+    std::size_t size = jobs_.size();
+    state(size, free_);
+    while (jobs_.size() < size) jobs_.add();
+    for (std::size_t i = 0; i < size; ++i) state(jobs_[i]);
   }
 
  private:
-  static constexpr std::size_t kBlock = 1024;
-  std::vector<std::unique_ptr<Job[]>> blocks_;
-  std::size_t size_ = 0;
+  LargeTable<Job> jobs_;
   std::vector<JobId> free_;
 };
 

@@ -34,6 +34,10 @@ class PromptBatch {
   /// least.
   void cut_to(std::int64_t twice_pairs);
   void clear() { pieces_.clear(); }
+  /// Its jobs will be looked at soon.
+  void fetch_jobs() const {
+    for (const PromptPiece& piece : pieces_) jobs_->fetch_job(piece.job);
+  }
   void archive(StateArchive& state) { state(pieces_); }
 
  private:

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "workloads/serving/config/class_rules.h"
@@ -16,53 +17,53 @@ namespace flopcast {
 class WaitingQueue {
  public:
   /// @param rules null: all classes are alike
-  explicit WaitingQueue(const ClassRules* rules) : rules_(rules), lanes_(rules ? rules->of.size() : 1) {}
+  explicit WaitingQueue(const ClassRules* rules) : rules_(rules), further_(rules ? rules->of.size() - 1 : 0) {}
 
   bool empty() const { return size_ == 0; }
-  JobId front() const { return lanes_[next()].jobs.front(); }
+  JobId front() const { return lane(next()).jobs.front(); }
+  /// Some of those that are next, as things are: the first of the class that is.
+  std::span<const JobId> first(std::size_t most) const {
+    if (empty()) return {};
+    const Fifo<JobId>& jobs = lane(next()).jobs;
+    return {&jobs.front(), std::min(most, jobs.size())};
+  }
   void pop_front() {
-    lanes_[next()].jobs.pop_front();
+    lane(next()).jobs.pop_front();
     --size_;
   }
-  void push_back(JobId job, std::uint16_t request_class) {
-    Lane& lane = enter(request_class);
-    lane.jobs.push_back(job);
-  }
+  void push_back(JobId job, std::uint16_t request_class) { enter(request_class).jobs.push_back(job); }
   /// One that had its place already.
-  void push_front(JobId job, std::uint16_t request_class) {
-    Lane& lane = enter(request_class);
-    lane.jobs.push_front(job);
-  }
+  void push_front(JobId job, std::uint16_t request_class) { enter(request_class).jobs.push_front(job); }
   /// Tokens of prompts count once, of answers twice.
   void served(std::uint16_t request_class, std::int64_t tokens) {
     if (rules_ != nullptr)
-      lanes_[request_class].service += static_cast<double>(tokens) / rules_->of[request_class].weight;
+      lane(request_class).service += static_cast<double>(tokens) / rules_->of[request_class].weight;
   }
   /// Of those of the lowest priority that waits, if it is lower than that, the last one; invalid: none is.
   JobId last_below(int priority) const {
     JobId out;
     if (rules_ == nullptr) return out;
-    for (std::size_t i = 0; i < lanes_.size(); ++i) {
-      if (lanes_[i].jobs.empty() || rules_->of[i].priority >= priority) continue;
+    for (std::size_t i = 0; i < lanes(); ++i) {
+      if (lane(i).jobs.empty() || rules_->of[i].priority >= priority) continue;
       priority = rules_->of[i].priority;
-      out = *(lanes_[i].jobs.end() - 1);
+      out = *(lane(i).jobs.end() - 1);
     }
     return out;
   }
   template <class Predicate>
   void erase_if(Predicate predicate) {
-    for (Lane& lane : lanes_) size_ -= static_cast<std::int64_t>(lane.jobs.erase_if(predicate));
+    for (std::size_t i = 0; i < lanes(); ++i) size_ -= static_cast<std::int64_t>(lane(i).jobs.erase_if(predicate));
   }
   template <class Visit>
   void for_each(Visit visit) const {
-    for (const Lane& lane : lanes_)
-      for (const JobId job : lane.jobs) visit(job);
+    for (std::size_t i = 0; i < lanes(); ++i)
+      for (const JobId job : lane(i).jobs) visit(job);
   }
   void clear() {
-    for (Lane& lane : lanes_) lane = {};
+    for (std::size_t i = 0; i < lanes(); ++i) lane(i) = {};
     size_ = 0;
   }
-  void archive(StateArchive& state) { state(lanes_, size_); }
+  void archive(StateArchive& state) { state(first_, further_, size_); }
 
  private:
   struct Lane {
@@ -73,34 +74,39 @@ class WaitingQueue {
   /// One that comes back stands where the least served of those that wait stands.
   Lane& enter(std::uint16_t request_class) {
     const std::size_t own = rules_ == nullptr ? 0 : request_class;
-    Lane& lane = lanes_[own];
-    if (rules_ != nullptr && lane.jobs.empty()) {
+    Lane& entered = lane(own);
+    if (rules_ != nullptr && entered.jobs.empty()) {
       double least = -1;
-      for (std::size_t i = 0; i < lanes_.size(); ++i) {
-        const bool waits = !lanes_[i].jobs.empty() && rules_->of[i].priority == rules_->of[own].priority;
-        if (waits && (least < 0 || lanes_[i].service < least)) least = lanes_[i].service;
+      for (std::size_t i = 0; i < lanes(); ++i) {
+        const bool waits = !lane(i).jobs.empty() && rules_->of[i].priority == rules_->of[own].priority;
+        if (waits && (least < 0 || lane(i).service < least)) least = lane(i).service;
       }
-      lane.service = std::max(lane.service, least);
+      entered.service = std::max(entered.service, least);
     }
     ++size_;
-    return lane;
+    return entered;
   }
   std::size_t next() const {
     if (rules_ == nullptr) return 0;
-    std::size_t best = lanes_.size();
-    for (std::size_t i = 0; i < lanes_.size(); ++i) {
-      if (lanes_[i].jobs.empty()) continue;
-      if (best == lanes_.size() || before(i, best)) best = i;
+    std::size_t best = lanes();
+    for (std::size_t i = 0; i < lanes(); ++i) {
+      if (lane(i).jobs.empty()) continue;
+      if (best == lanes() || before(i, best)) best = i;
     }
     return best;
   }
   bool before(std::size_t a, std::size_t b) const {
     const int first = rules_->of[a].priority, second = rules_->of[b].priority;
-    return first != second ? first > second : lanes_[a].service < lanes_[b].service;
+    return first != second ? first > second : lane(a).service < lane(b).service;
   }
 
+  std::size_t lanes() const { return 1 + further_.size(); }
+  Lane& lane(std::size_t i) { return i == 0 ? first_ : further_[i - 1]; }
+  const Lane& lane(std::size_t i) const { return i == 0 ? first_ : further_[i - 1]; }
+
   const ClassRules* rules_;
-  std::vector<Lane> lanes_;
+  Lane first_;  // at hand, and most often the only one
+  std::vector<Lane> further_;
   std::int64_t size_ = 0;
 };
 
