@@ -25,10 +25,11 @@ endfunction()
 # room; the dev preset, which compiles each file alone, finds includes that are missing.
 option(FLOPCAST_UNITY "Compile the files of a room several at a time" ON)
 # Files at a time: more would leave cores without work, and changing one file would take long. Of rooms that include the
-# generated headers, whose reading takes as long as compiling what is in ten files, more. Whoever changes few files often
-# turns FLOPCAST_UNITY off.
+# generated headers, whose reading takes as long as compiling what is in ten files, more; of tests fewer, which are changed
+# one at a time. Whoever changes few files often turns FLOPCAST_UNITY off.
 set(flopcast_unity_batch 12)
 set(flopcast_unity_batch_of_readers 30)
+set(flopcast_unity_batch_of_tests 8)
 
 # Cuts the .cc files of a target below `base` into batches, rooms (folders of the first level) apart.
 function(flopcast_unity target base)
@@ -49,6 +50,9 @@ function(flopcast_unity target base)
     set(most ${flopcast_unity_batch})
     if(base MATCHES "/(scenarios|analysis)$")
       set(most ${flopcast_unity_batch_of_readers})
+    endif()
+    if(base MATCHES "/tests/")
+      set(most ${flopcast_unity_batch_of_tests})
     endif()
     math(EXPR batches "(${files} + ${most} - 1) / ${most}")
     set(index 0)

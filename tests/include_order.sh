@@ -17,7 +17,8 @@ rooms=(
   analysis/runs/training/timeline analysis/runs/serving/exchange analysis/runs
   analysis/money/sums analysis/money/prices analysis/money/study analysis/money
   analysis/face
-  analysis/studies analysis/studies/sweep/study analysis/studies/sweep/store analysis/studies/sweep
+  analysis/studies analysis/studies/compare analysis/studies/claims analysis/studies/curve analysis/studies/explain analysis/studies/plan
+  analysis/studies/policy analysis/studies/size analysis/studies/sweep/study analysis/studies/sweep/store analysis/studies/sweep
   analysis/evidence/published analysis/evidence/calibrate analysis/evidence/validate analysis/app
   analysis/cli/terminal analysis/cli/line analysis/cli/run analysis/cli/exchange analysis/cli/studies analysis/cli/evidence
   analysis/cli/library analysis/cli

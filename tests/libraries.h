@@ -5,6 +5,9 @@
 
 namespace flopcast::test {
 
-inline Libraries libraries() { return Libraries({testing::source_dir()}); }
+inline const Libraries& libraries() {
+  static const Libraries all({testing::source_dir()});
+  return all;
+}
 
 }  // namespace flopcast::test

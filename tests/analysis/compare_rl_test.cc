@@ -14,14 +14,14 @@ namespace {
 using Catch::Matchers::ContainsSubstring;
 
 /// Without the habits of a framework, of which some differ with the placement.
-const std::vector<std::string> kSmall{"rl.prompts=16", "rl.replayed_steps=1", "rl.framework="};
+const std::vector<std::string> kSmallLoop{"rl.prompts=16", "rl.replayed_steps=1", "rl.framework="};
 
-Scenario loop(const std::string& name, std::vector<std::string> sets = {}) {
-  sets.insert(sets.begin(), kSmall.begin(), kSmall.end());
+Scenario compared_loop(const std::string& name, std::vector<std::string> sets = {}) {
+  sets.insert(sets.begin(), kSmallLoop.begin(), kSmallLoop.end());
   return resolve(name, testing::environment(), sets).value();
 }
 
-CompareOptions options() {
+CompareOptions loop_options() {
   CompareOptions out;
   out.workers = 2;
   out.whole_runs = false;
@@ -46,9 +46,9 @@ std::vector<std::string> ids(const Waterfall& w) {
 }
 
 TEST_CASE("in turn against apart and ahead: who has which GPUs is one cause, running ahead another", "[compare][rl]") {
-  const Scenario ahead = loop("rl_llama_8b_16_h100", {"rl.placement=separate", "training.plan.data=8",
-                                                      "rl.rollout.count=8", "rl.asynchrony.staleness=1"});
-  const ScenarioComparison c = compare({loop("rl_llama_8b_16_h100"), ahead}, options());
+  const Scenario ahead = compared_loop("rl_llama_8b_16_h100", {"rl.placement=separate", "training.plan.data=8",
+                                                               "rl.rollout.count=8", "rl.asynchrony.staleness=1"});
+  const ScenarioComparison c = compare({compared_loop("rl_llama_8b_16_h100"), ahead}, loop_options());
   const Waterfall& w = c.waterfalls.front();
   check_whole(w);
   CHECK(w.measure == "step of the loop");
@@ -61,7 +61,8 @@ TEST_CASE("in turn against apart and ahead: who has which GPUs is one cause, run
 
 TEST_CASE("GRPO against PPO: a critic's work is what the algorithm adds", "[compare][rl]") {
   const ScenarioComparison c =
-      compare({loop("rl_llama_8b_16_h100"), loop("rl_llama_8b_16_h100", {"rl.algorithm=ppo"})}, options());
+      compare({compared_loop("rl_llama_8b_16_h100"), compared_loop("rl_llama_8b_16_h100", {"rl.algorithm=ppo"})},
+              loop_options());
   const Waterfall& w = c.waterfalls.front();
   check_whole(w);
   CHECK(ids(w) == std::vector<std::string>{"algorithm"});
@@ -69,16 +70,16 @@ TEST_CASE("GRPO against PPO: a critic's work is what the algorithm adds", "[comp
 }
 
 TEST_CASE("causes by name change a loop as they say, or say why they cannot", "[compare][rl]") {
-  const Scenario scenario = loop("rl_llama_8b_16_h100");
+  const Scenario scenario = compared_loop("rl_llama_8b_16_h100");
   const std::vector<std::string> names{"ppo", "apart", "one-ahead", "hbm-half"};
-  const ScenarioComparison c = compare(scenario, causes_by_name(names, scenario), options());
+  const ScenarioComparison c = compare(scenario, causes_by_name(names, scenario), loop_options());
   check_whole(c.waterfalls.front());
   CHECK(ids(c.waterfalls.front()) == names);
   const auto by_name = [&](std::vector<std::string> asked) { return causes_by_name(asked, scenario); };
   CHECK_THROWS_WITH(by_name({"grpo"}), ContainsSubstring("changes nothing"));
   CHECK_THROWS_WITH(by_name({"fp8"}), ContainsSubstring("changes nothing"));
   CHECK_THROWS_WITH(by_name({"apart", "in-turn"}), ContainsSubstring("one cause on placement"));
-  CompareOptions of_steps = options();
+  CompareOptions of_steps = loop_options();
   of_steps.measure = Measure::step;
   CHECK_THROWS_WITH(compare(scenario, by_name({"ppo"}), of_steps), ContainsSubstring("rl-step"));
 }

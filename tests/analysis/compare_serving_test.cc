@@ -20,7 +20,7 @@ using Catch::Matchers::ContainsSubstring;
 using test::TemporaryFolder;
 
 // 40 users of one GPU, always.
-constexpr const char* kService = R"(
+constexpr const char* kComparedService = R"(
 title: "Llama 3.1 8B on one GPU"
 model: "llama-3.1-8b"
 cluster { node: "hgx-h800" nodes: 1 fabric: "single-switch" }
@@ -34,26 +34,26 @@ serving {
 price { gpu: "2 USD/h" source: "an assumption" }
 )";
 
-Scenario loaded(const std::vector<std::string>& sets = {}) {
+Scenario loaded_service(const std::vector<std::string>& sets = {}) {
   const TemporaryFolder folder;
-  return testing::resolved(folder.write("s.textproto", kService), sets);
+  return testing::resolved(folder.write("s.textproto", kComparedService), sets);
 }
 
-CompareOptions options(std::optional<Measure> measure = {}) {
+CompareOptions service_options(std::optional<Measure> measure = {}) {
   CompareOptions o;
   o.workers = 2;
   o.measure = measure;
   return o;
 }
 
-ScenarioComparison with(const std::vector<std::string>& causes, std::optional<Measure> measure = {}) {
-  const Scenario s = loaded();
-  return compare(s, causes_by_name(causes, s), options(measure));
+ScenarioComparison compared_with(const std::vector<std::string>& causes, std::optional<Measure> measure = {}) {
+  const Scenario s = loaded_service();
+  return compare(s, causes_by_name(causes, s), service_options(measure));
 }
 
 TEST_CASE("what changes in the requests is told, and a seed's effect is theirs", "[compare][serving]") {
   const auto requests = [](const std::string& set) {
-    const ScenarioComparison c = compare({loaded(), loaded({set})}, options());
+    const ScenarioComparison c = compare({loaded_service(), loaded_service({set})}, service_options());
     const Waterfall& w = c.waterfalls.at(0);
     CHECK(w.unexplained == 0);
     REQUIRE(w.causes.size() == 1);
@@ -69,11 +69,11 @@ TEST_CASE("what changes in the requests is told, and a seed's effect is theirs",
 
 TEST_CASE("services side by side: causes sum to the difference, and memory bandwidth is the one that decides",
           "[compare][serving]") {
-  const Scenario h800 = loaded();
+  const Scenario h800 = loaded_service();
   const Scenario other =
-      loaded({"cluster.gpu_override.scale[0].field=hbm_bandwidth", "cluster.gpu_override.scale[0].by=0.5",
-              "serving.replicas.max_batch=32", "serving.traffic.stream[0].input.mean=220"});
-  const ScenarioComparison c = compare({h800, other}, options());
+      loaded_service({"cluster.gpu_override.scale[0].field=hbm_bandwidth", "cluster.gpu_override.scale[0].by=0.5",
+                      "serving.replicas.max_batch=32", "serving.traffic.stream[0].input.mean=220"});
+  const ScenarioComparison c = compare({h800, other}, service_options());
   const Waterfall& w = c.waterfalls.at(0);
   CHECK(w.measure == "GPU-hours per 10^6 output tokens");
   CHECK(w.start == Approx(c.scenarios[0].service->answer_hours()));
@@ -95,7 +95,7 @@ TEST_CASE("services side by side: causes sum to the difference, and memory bandw
 }
 
 TEST_CASE("a service beside itself has no causes, and answers under way follow Little's law", "[compare][serving]") {
-  const ScenarioComparison c = compare({loaded(), loaded()}, options());
+  const ScenarioComparison c = compare({loaded_service(), loaded_service()}, service_options());
   CHECK(c.waterfalls[0].causes.empty());
   const ServedFigures& f = *c.scenarios[0].service;
   CHECK(f.answers_per_gpu() > 0);
@@ -107,26 +107,26 @@ TEST_CASE("a service beside itself has no causes, and answers under way follow L
 }
 
 TEST_CASE("the waterfall is of what was asked for", "[compare][serving]") {
-  const Waterfall tpot = with({"hbm-half"}, Measure::tpot).waterfalls[0];
+  const Waterfall tpot = compared_with({"hbm-half"}, Measure::tpot).waterfalls[0];
   CHECK(tpot.unit == "ms");
   CHECK(tpot.end > 1.3 * tpot.start);
   CHECK(tpot.end < 2.1 * tpot.start);  // no more than the bandwidth that is lost, and what waits for it
-  CHECK(with({"hbm-half"}, Measure::answer_usd).waterfalls[0].unit == "USD");
-  CHECK_THROWS_WITH(with({"hbm-half"}, Measure::step), ContainsSubstring("tpot"));
+  CHECK(compared_with({"hbm-half"}, Measure::answer_usd).waterfalls[0].unit == "USD");
+  CHECK_THROWS_WITH(compared_with({"hbm-half"}, Measure::step), ContainsSubstring("tpot"));
 }
 
 TEST_CASE("causes of training do not apply to a service, nor those that change nothing in it", "[compare][serving]") {
   for (const char* id : {"1f1b", "dense", "fp8", "mtp", "no-mtp", "one-batch", "two-batches", "kv-bf16", "mha"}) {
     INFO(id);
-    CHECK_THROWS_WITH(with({id}), ContainsSubstring("changes nothing"));
+    CHECK_THROWS_WITH(compared_with({id}), ContainsSubstring("changes nothing"));
   }
-  CHECK(with({"kv-fp8"}).waterfalls[0].causes[0].change == "KV cache bf16 -> fp8");
+  CHECK(compared_with({"kv-fp8"}).waterfalls[0].causes[0].change == "KV cache bf16 -> fp8");
 }
 
 TEST_CASE("V3 decoding: each technique undone costs what it should", "[compare][serving][slow]") {
   const Scenario v3 = testing::resolved("deepseek_v3_decode_unit", {});
   const std::vector<std::string> ids{"fp8", "gqa", "mtp", "one-batch", "nvlink-900", "hbm-half", "nic-half"};
-  const Waterfall w = compare(v3, causes_by_name(ids, v3), options()).waterfalls[0];
+  const Waterfall w = compare(v3, causes_by_name(ids, v3), service_options()).waterfalls[0];
   const auto alone = [&](const std::string& id) {
     for (const CauseShare& cause : w.causes) {
       if (cause.id == id) return cause.alone;
@@ -146,13 +146,13 @@ TEST_CASE("V3 decoding: each technique undone costs what it should", "[compare][
 TEST_CASE("what does not fit is told", "[compare][serving]") {
   const std::vector<std::string> narrow{"serving.prefill.expert=16", "serving.prefill.attention_data=16"};
   const Scenario s = testing::resolved("deepseek_v3_decode_unit", narrow);
-  CHECK_THROWS_WITH(compare(s, causes_by_name(std::vector<std::string>{"fp8"}, s), options()),
+  CHECK_THROWS_WITH(compare(s, causes_by_name(std::vector<std::string>{"fp8"}, s), service_options()),
                     ContainsSubstring("prefill") && ContainsSubstring("weights and workspace"));
 }
 
 TEST_CASE("compare of services: text, JSON, CSV, page and refusals of the command", "[compare][serving]") {
   const TemporaryFolder folder;
-  const std::string file = folder.write("s.textproto", kService);
+  const std::string file = folder.write("s.textproto", kComparedService);
   const auto text = testing::flopcast("compare " + file + " --cause hbm-half --cause kv-fp8 --measure tpot");
   CHECK(text.code == 0);
   CHECK_THAT(text.out, ContainsSubstring("output tokens/s, per GPU") && ContainsSubstring("time per output token 8."));
@@ -166,7 +166,7 @@ TEST_CASE("compare of services: text, JSON, CSV, page and refusals of the comman
   CHECK_THAT(testing::flopcast("compare " + file + " " + file + " --csv -").out,
              ContainsSubstring("scenario,measure,unit,value,from,cause,") &&
                  ContainsSubstring("output_tokens_per_s_per_gpu,tokens/s,"));
-  CHECK_THAT(to_html(with({"hbm-half"})), ContainsSubstring("output/s per GPU"));
+  CHECK_THAT(to_html(compared_with({"hbm-half"})), ContainsSubstring("output/s per GPU"));
   const auto mixed = testing::flopcast("compare " + file + " deepseek_v3_2048_h800");
   CHECK(mixed.code == 2);
   CHECK_THAT(mixed.err, ContainsSubstring("a training scenario"));

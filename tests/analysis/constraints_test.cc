@@ -31,7 +31,7 @@ std::optional<NamedValue> example(std::string_view name) {
 }
 
 std::optional<bool> holds(const std::string& text) { return MetricExpression(text).holds(example); }
-double number(const std::string& text) { return MetricExpression(text).number(example).value(); }
+double number_in(const std::string& text) { return MetricExpression(text).number(example).value(); }
 
 std::string refusal(const std::string& text) {
   try {
@@ -73,13 +73,13 @@ TEST_CASE("Logic, texts, arithmetic", "[constraints]") {
   CHECK(holds("schedule == 'dualpipe' or plan > 100") == true);
   CHECK(holds("not (schedule != 'dualpipe') and folded") == true);
   CHECK(holds("mod(plan, 2) == 0 and plan * 2 >= 16") == true);
-  CHECK(number("projection.days * 24") == Approx(57.5 * 24));
-  CHECK(number("-training.step_time_s + 1 min") == Approx(40.5));
+  CHECK(number_in("projection.days * 24") == Approx(57.5 * 24));
+  CHECK(number_in("-training.step_time_s + 1 min") == Approx(40.5));
   CHECK_FALSE(MetricExpression("training.step_time_s / (plan - 8)").number(example).has_value());
   CHECK_FALSE(holds("plan / (plan - 8) > 1").has_value());
-  CHECK(number("max(training.step_time_s, 0.5 min) / 2") == Approx(15));
-  CHECK(number("log2(plan)") == Approx(3));
-  CHECK(number("projection.gpu_hours / plan") == Approx(3.5e5));
+  CHECK(number_in("max(training.step_time_s, 0.5 min) / 2") == Approx(15));
+  CHECK(number_in("log2(plan)") == Approx(3));
+  CHECK(number_in("projection.gpu_hours / plan") == Approx(3.5e5));
   CHECK(MetricExpression("a.b < c and a.b > d").names() == std::vector<std::string>{"a.b", "c", "d"});
 }
 

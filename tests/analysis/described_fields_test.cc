@@ -24,7 +24,7 @@ namespace {
 using Catch::Matchers::ContainsSubstring;
 using test::TemporaryFolder;
 
-Scenario loaded(const std::string& text, const std::vector<std::string>& sets = {}) {
+Scenario scenario_of(const std::string& text, const std::vector<std::string>& sets = {}) {
   const TemporaryFolder folder;
   return resolve(folder.write("s.textproto", text), load_environment({testing::source_dir()}), sets).value();
 }
@@ -67,7 +67,7 @@ void check_change(const Scenario& from, const Scenario& to, std::string_view gro
 }
 
 TEST_CASE("whatever field of a training scenario differs, a cause covers it", "[compare]") {
-  const Scenario from = loaded(testing::kSparse);
+  const Scenario from = scenario_of(testing::kSparse);
   int fields = 0;
   const auto check = [&](const std::vector<testing::Leaf>& leaves, auto part_of) {
     for (const testing::Leaf& leaf : leaves) {
@@ -84,7 +84,7 @@ TEST_CASE("whatever field of a training scenario differs, a cause covers it", "[
 }
 
 TEST_CASE("whatever field of a deployment differs, a cause covers it", "[compare]") {
-  const Scenario from = loaded(testing::kChat);
+  const Scenario from = scenario_of(testing::kChat);
   const auto changed = [&](auto change_it) {
     Scenario to = from;
     change_serving(to, [&](ServingScenario& serving) { change_it(serving); });
@@ -104,7 +104,7 @@ TEST_CASE("switches of a plan and of the software are causes, not what none cove
   const std::vector<std::string> small{"training.plan.tensor=2", "training.plan.data=2"};
   const auto with = [&](std::vector<std::string> sets) {
     sets.insert(sets.end(), small.begin(), small.end());
-    return loaded(testing::kDense, sets);
+    return scenario_of(testing::kDense, sets);
   };
   CompareOptions options;
   options.whole_runs = false;
@@ -120,8 +120,9 @@ TEST_CASE("switches of a plan and of the software are causes, not what none cove
 }
 
 TEST_CASE("a spread that nobody stated is called as calibrated", "[compare]") {
-  const std::vector<Cause> causes = differences(loaded(testing::kDense, {"training.mechanisms.gpu_speed_spread=0.015"}),
-                                                loaded(testing::kDense), false);
+  const std::vector<Cause> causes =
+      differences(scenario_of(testing::kDense, {"training.mechanisms.gpu_speed_spread=0.015"}),
+                  scenario_of(testing::kDense), false);
   REQUIRE(causes.size() == 1);
   CHECK(causes[0].change == "gpu_speed_spread 0.015 -> as calibrated");
 }
@@ -187,9 +188,9 @@ TEST_CASE("what switches a mechanism off on the command line switches it off in 
   for (const std::string& text : {testing::kDense, testing::kSparse}) {
     for (const Mechanism& m : mechanisms()) {
       INFO(m.set);
-      TrainingConfig off = *loaded(text).training;
+      TrainingConfig off = *scenario_of(text).training;
       m.switch_off(off);
-      CHECK(off == *loaded(text, {std::string(m.set)}).training);
+      CHECK(off == *scenario_of(text, {std::string(m.set)}).training);
     }
   }
 }
@@ -201,7 +202,7 @@ TEST_CASE("a mechanism that is in force changes the step when it alone is switch
       {testing::kDense, {"cluster.node=hgx-a100", "cluster.gpu_override.tdp=200 W"}},
       {testing::kSparse, {}}};
   for (const auto& [text, sets] : cases) {
-    const Scenario scenario = loaded(text, sets);
+    const Scenario scenario = scenario_of(text, sets);
     const Seconds whole = step_time(scenario, *scenario.training, {});
     for (const Mechanism& m : mechanisms()) {
       if (!m.in_force_in(scenario) || m.set.starts_with("training.plan.layer_split")) continue;
@@ -213,16 +214,16 @@ TEST_CASE("a mechanism that is in force changes the step when it alone is switch
   }
   // What a collective takes from the compute beside it is no matter of experts.
   CHECK(mechanism_of("training.mechanisms.communication_sms")
-            ->in_force(*loaded(testing::kDense, {"training.plan.zero_stage=3"}).training));
+            ->in_force(*scenario_of(testing::kDense, {"training.plan.zero_stage=3"}).training));
 }
 
 TEST_CASE("a calibrated spread and exchange inside layers are in force where they take time", "[explain]") {
-  const TrainingConfig dense = *loaded(testing::kDense).training;
+  const TrainingConfig dense = *scenario_of(testing::kDense).training;
   REQUIRE(dense.gpu_speed_spread() > 0);
   CHECK(mechanism_of("training.mechanisms.gpu_speed_spread")->in_force(dense));
   const Mechanism& exchange = *mechanism_of("training.mechanisms.tensor_context_communication");
   CHECK_FALSE(exchange.in_force(dense));
-  const Scenario wide = loaded(testing::kDense, {"training.plan.tensor=2", "training.plan.data=2"});
+  const Scenario wide = scenario_of(testing::kDense, {"training.plan.tensor=2", "training.plan.data=2"});
   CHECK(exchange.in_force(*wide.training));
   const Explanation ladder = explain(wide, {}, 2);
   const auto cost = std::find_if(ladder.costs.begin(), ladder.costs.end(),

@@ -20,7 +20,7 @@ training {
 }
 )";
 
-const Environment& environment() {
+const Environment& shipped_environment() {
   static const Environment kEnvironment = load_environment();
   return kEnvironment;
 }
@@ -32,13 +32,13 @@ std::string serving_of(const Report& report) {
 }
 
 Report served(const std::string& text, const std::string& set) {
-  return run(resolve_text(text, "s.textproto", environment(), {set}), environment());
+  return run(resolve_text(text, "s.textproto", shipped_environment(), {set}), shipped_environment());
 }
 
 }  // namespace
 
 TEST_CASE("an order of passes that copies a schedule of the library gives its step", "[face]") {
-  const ResolvedScenario scenario = resolve_text(kTraining, "s.textproto", environment());
+  const ResolvedScenario scenario = resolve_text(kTraining, "s.textproto", shipped_environment());
   PipelineSizes asked;
   const ResolvedScenario own = extend(scenario, {.schedule = [&](const PipelineSizes& sizes) {
                                         asked = sizes;
@@ -46,54 +46,55 @@ TEST_CASE("an order of passes that copies a schedule of the library gives its st
                                       }});
   CHECK(asked.ranks == 2);
   CHECK(asked.micro_batches == 8);
-  const std::string expected = run(scenario, environment()).json(), found = run(own, environment()).json();
+  const std::string expected = run(scenario, shipped_environment()).json(),
+                    found = run(own, shipped_environment()).json();
   CHECK(found.substr(found.find("\"training\"")) == expected.substr(expected.find("\"training\"")));
   CHECK_THROWS_AS(extend(scenario, {.schedule = [](const PipelineSizes&) { return "0: F0 B0"; }}), InputError);
-  CHECK_THROWS_AS(extend(resolve_text(testing::kChat, "s.textproto", environment()),
+  CHECK_THROWS_AS(extend(resolve_text(testing::kChat, "s.textproto", shipped_environment()),
                          {.schedule = [](const PipelineSizes&) { return ""; }}),
                   InputError);
   CHECK_THROWS_AS(order_of_passes("dualpip", {}), InputError);
 }
 
 TEST_CASE("a router of the caller's takes the place of the library's, and its exceptions come out", "[face]") {
-  const ResolvedScenario scenario = resolve_text(testing::kChat, "s.textproto", environment());
+  const ResolvedScenario scenario = resolve_text(testing::kChat, "s.textproto", shipped_environment());
   std::size_t turn = 0;
   const auto in_turn = [&](const RoutedRequest& request, std::span<const ReplicaView> replicas) {
     CHECK(request.pool == "replicas");
     return std::optional(turn++ % replicas.size());
   };
-  const Report own = run(extend(scenario, {.routers = {{"", in_turn}}}), environment());
+  const Report own = run(extend(scenario, {.routers = {{"", in_turn}}}), shipped_environment());
   CHECK(serving_of(own) == serving_of(served(testing::kChat, "serving.replicas.router=round_robin")));
   const auto fail = [](const RoutedRequest&, std::span<const ReplicaView>) -> std::optional<std::size_t> {
     throw std::logic_error("mine");
   };
-  CHECK_THROWS_AS(run(extend(scenario, {.routers = {{"", fail}}}), environment()), std::logic_error);
+  CHECK_THROWS_AS(run(extend(scenario, {.routers = {{"", fail}}}), shipped_environment()), std::logic_error);
   const auto beyond = [](const RoutedRequest&, std::span<const ReplicaView> all) { return std::optional(all.size()); };
-  CHECK_THROWS_AS(run(extend(scenario, {.routers = {{"", beyond}}}), environment()), InputError);
+  CHECK_THROWS_AS(run(extend(scenario, {.routers = {{"", beyond}}}), shipped_environment()), InputError);
   CHECK_THROWS_AS(extend(scenario, {.routers = {{"prefill", beyond}}}), InputError);
   CHECK_THROWS_AS(extend(scenario, {.routers = {{"", nullptr}}}), InputError);
 }
 
 TEST_CASE("a batching policy of the caller's takes the place of the library's, as long as a report lives", "[face]") {
-  const ResolvedScenario scenario = resolve_text(testing::kChat, "s.textproto", environment());
+  const ResolvedScenario scenario = resolve_text(testing::kChat, "s.textproto", shipped_environment());
   const auto prompts = [](IterationPlan& plan) { plan.admit_waiting(plan.continue_prompts(plan.token_budget)); };
-  const Report own = run(extend(scenario, {.batching = {{"", {prompts, false}}}}), environment());
+  const Report own = run(extend(scenario, {.batching = {{"", {prompts, false}}}}), shipped_environment());
   CHECK(serving_of(own) == serving_of(served(testing::kChat, "serving.replicas.batching=prefill_first")));
   const auto nothing = [](IterationPlan&) {};
-  CHECK_THROWS_AS(run(extend(scenario, {.batching = {{"", {nothing}}}}), environment()), InputError);
+  CHECK_THROWS_AS(run(extend(scenario, {.batching = {{"", {nothing}}}}), shipped_environment()), InputError);
   // Extended twice: what came first stays.
   const ResolvedScenario twice =
       extend(extend(scenario, {.batching = {{"", {prompts, false}}}}),
              {.routers = {{"", [](const RoutedRequest&, std::span<const ReplicaView>) { return std::optional(0u); }}}});
-  CHECK(serving_of(run(twice, environment())) != serving_of(own));
+  CHECK(serving_of(run(twice, shipped_environment())) != serving_of(own));
 }
 
 TEST_CASE("a batching policy may ask twice and in any order: no prompt is computed twice, no request is lost",
           "[face]") {
-  const ResolvedScenario scenario = resolve_text(testing::kChat, "s.textproto", environment());
+  const ResolvedScenario scenario = resolve_text(testing::kChat, "s.textproto", shipped_environment());
   const auto figures = [&](auto compose) {
     std::vector<double> out;
-    const Report report = run(extend(scenario, {.batching = {{"", {compose}}}}), environment());
+    const Report report = run(extend(scenario, {.batching = {{"", {compose}}}}), shipped_environment());
     for (const Metric& metric : metrics(report))
       if (metric.name.ends_with(".completed") || metric.name.ends_with(".prompt_tokens_computed"))
         if (const auto* count = std::get_if<std::uint64_t>(&metric.value)) out.push_back(static_cast<double>(*count));

@@ -50,7 +50,7 @@ const Environment& environment() {
   return kEnvironment;
 }
 
-report::Report parsed(const std::string& json) {
+report::Report parsed_report(const std::string& json) {
   report::Report message;
   REQUIRE(google::protobuf::util::JsonStringToMessage(json, &message).ok());
   return message;
@@ -81,8 +81,8 @@ TEST_CASE("under contention the library agrees with the program to 1e-9", "[face
   const std::string file = folder.write("s.textproto", kNarrow);
   RunSettings settings;
   settings.unfolded = true;
-  const report::Report own = parsed(run(resolve(file, environment()), environment(), settings).json());
-  const report::Report child = parsed(program_json(file, "--unfolded"));
+  const report::Report own = parsed_report(run(resolve(file, environment()), environment(), settings).json());
+  const report::Report child = parsed_report(program_json(file, "--unfolded"));
   CHECK(own.run().contended_flows() > 0);
   CHECK(own.run().operations() == child.run().operations());
   CHECK(own.run().contended_flows() == child.run().contended_flows());
@@ -204,7 +204,7 @@ TEST_CASE("timeline and requests are kept where they are asked for", "[face]") {
   REQUIRE(timeline);
   REQUIRE(timeline->end_s.size() == timeline->gpu.size());
   REQUIRE(timeline->start_s.size() == timeline->end_s.size());
-  CHECK(timeline->end_s.back() == Approx(parsed(step.json()).training().step_time_s()));
+  CHECK(timeline->end_s.back() == Approx(parsed_report(step.json()).training().step_time_s()));
   settings.timeline_gpus = {0};
   const std::shared_ptr<const Timeline> first = run(narrow, environment(), settings).timeline();
   CHECK_FALSE(first->gpu.empty());

@@ -17,7 +17,7 @@ using test::TemporaryFolder;
 using O = FleetOutcome;
 
 /// 100 H800 for a year of 365 days, and 80 H100 rented.
-constexpr const char* kSmall = R"(title: "small"
+constexpr const char* kSmallFleet = R"(title: "small"
 begins: "2023-01-01" ends: "2024-01-01" cny_per_usd: 7
 purchase {
   name: "own" gpu: "h800-sxm" bought: "2023-01-01" count { likely: 100 } price { likely: 210000 currency: "CNY" }
@@ -34,18 +34,18 @@ staff { people { likely: 10 } per_year { likely: 100000 } }
 other { name: "licences" cost { likely: 50000 } source: "assumed" }
 )";
 
-Fleet loaded(const std::string& text, const std::vector<std::string>& sets = {}) {
+Fleet loaded_fleet(const std::string& text, const std::vector<std::string>& sets = {}) {
   const TemporaryFolder folder;
   return load_fleet(folder.write("f.textproto", text), sets, test::libraries(), testing::environment().data().prices());
 }
 
 std::string refused(const std::string& from, const std::string& to) {
-  std::string text = kSmall;
+  std::string text = kSmallFleet;
   const auto at = text.find(from);
   REQUIRE(at != std::string::npos);
   text.replace(at, from.size(), to);
   try {
-    loaded(text);
+    loaded_fleet(text);
   } catch (const InputError& error) {
     std::string all;
     for (const Diagnostic& d : error.diagnostics()) all += to_string(d) + "\n";
@@ -55,7 +55,7 @@ std::string refused(const std::string& from, const std::string& to) {
 }
 
 TEST_CASE("a ledger by hand: capital, power, staff, shares", "[money][fleet]") {
-  const FleetResult r = fleet_ledger(loaded(kSmall), {});
+  const FleetResult r = fleet_ledger(loaded_fleet(kSmallFleet), {});
   const double paid = 30000 * 1.1 + 5000;
   CHECK(r.of(O::capital_usd).value == Approx(100 * paid));
   CHECK(r.of(O::tariff_usd).value == Approx(100 * 3000));

@@ -51,7 +51,7 @@ TEST_CASE("every chip of the frontier is free, and none beats another in everyth
 }
 
 /// Deterministic draws in (0, 1).
-double drawn(std::uint64_t& state) {
+double dots_drawn(std::uint64_t& state) {
   state = state * 6364136223846793005U + 1442695040888963407U;
   return (static_cast<double>(state >> 11) + 0.5) / 9007199254740992.0;
 }
@@ -68,11 +68,11 @@ TEST_CASE("no allowed chip is better than all of the frontier", "[policy][proper
     std::uint64_t state = 20251126;
     int free = 0;
     for (int draw = 0; draw < 10000; ++draw) {
-      const double rate = *gpu.tpp * 1.5 * drawn(state);
+      const double rate = *gpu.tpp * 1.5 * dots_drawn(state);
       const double least = rate / *gpu.density;
-      const ChipDesign d{rate, least + (question.largest_area_mm2 - least) * drawn(state),
-                         gpu.io->value() / 1e9 * 1.5 * drawn(state),
-                         gpu.memory_bandwidth->value() / 1e9 * 1.5 * drawn(state)};
+      const ChipDesign d{rate, least + (question.largest_area_mm2 - least) * dots_drawn(state),
+                         gpu.io->value() / 1e9 * 1.5 * dots_drawn(state),
+                         gpu.memory_bandwidth->value() / 1e9 * 1.5 * dots_drawn(state)};
       if (d.area > question.largest_area_mm2 || !is_free(figures_of(d, gpu), question, book)) continue;
       ++free;
       // An edge between memory and I/O is sampled: there a point lies within a step in I/O.

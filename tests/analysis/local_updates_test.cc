@@ -27,7 +27,7 @@ Scenario scenario(std::vector<std::string> sets = {}) {
   return resolve_text(kText, "sites.textproto", testing::environment(), sets).value();
 }
 
-TrainingReport ran(const Scenario& of) {
+TrainingReport ran_training(const Scenario& of) {
   RunOptions options;
   options.project = false;
   options.allow_oom = true;
@@ -40,7 +40,7 @@ const std::vector<std::string> kOneSite{"cluster.nodes=4", "training.plan.data=1
 }  // namespace
 
 TEST_CASE("a step over two sites waits for what their links carry", "[analysis]") {
-  const TrainingReport together = ran(scenario()), alone = ran(scenario(kOneSite));
+  const TrainingReport together = ran_training(scenario()), alone = ran_training(scenario(kOneSite));
   CHECK_FALSE(together.run.folded);
   // Stages lie in a site each: activations and gradients of 32 replicas cross, both ways at once.
   const double bytes = 512.0 * 4096 * 4096 * 2;
@@ -49,10 +49,10 @@ TEST_CASE("a step over two sites waits for what their links carry", "[analysis]"
 }
 
 TEST_CASE("workers train as one alone does, and wait for their exchange", "[analysis]") {
-  const TrainingReport alone = ran(scenario(kOneSite));
+  const TrainingReport alone = ran_training(scenario(kOneSite));
   std::vector<std::string> sets{"training.local_updates.workers=2", "training.local_updates.inner_steps=50"};
   const Scenario waiting = scenario(sets);
-  const TrainingReport report = ran(waiting);
+  const TrainingReport report = ran_training(waiting);
   // Each sends as many bytes as it has parameters in FP32: 2 (2-1)/2.
   const double parameters = count_parameters(waiting.training->model).total;
   const double exchange = 4 * parameters / 2e9 + 2 * (5e-3 + waiting.cluster.fabric.cross_leaf_latency.value());
@@ -63,10 +63,10 @@ TEST_CASE("workers train as one alone does, and wait for their exchange", "[anal
   CHECK(report.mean.parts.total().value() == Approx(report.step_time.value()));
   CHECK(report.notes.back().find("local updates") != std::string::npos);
   sets.push_back("training.local_updates.streaming=true");
-  CHECK(ran(scenario(sets)).step_time.value() ==
+  CHECK(ran_training(scenario(sets)).step_time.value() ==
         Approx(alone.step_time.value() + std::max(0.0, exchange / 50 - alone.step_time.value())));
   sets.back() = "training.local_updates.bytes_per_parameter=0.5";
-  CHECK(ran(scenario(sets)).step_time < report.step_time);
+  CHECK(ran_training(scenario(sets)).step_time < report.step_time);
 }
 
 TEST_CASE("the range of a step with local updates counts the outer exchange as one of data", "[analysis]") {
@@ -83,7 +83,7 @@ TEST_CASE("the range of a step with local updates counts the outer exchange as o
 }
 
 TEST_CASE("workers that cannot share out what there is are refused", "[analysis]") {
-  CHECK_THROWS_AS(ran(scenario({"training.local_updates.workers=3"})), InputError);
-  CHECK_THROWS_AS(ran(scenario({"training.local_updates.workers=4"})), InputError);  // two sites
+  CHECK_THROWS_AS(ran_training(scenario({"training.local_updates.workers=3"})), InputError);
+  CHECK_THROWS_AS(ran_training(scenario({"training.local_updates.workers=4"})), InputError);  // two sites
   CHECK_THROWS_AS(scenario({"cluster.fabric_override.sites=3", "cluster.nodes=2"}), InputError);
 }

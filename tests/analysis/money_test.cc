@@ -31,7 +31,7 @@ CostReport study(const std::string& name, std::vector<std::string> sets = {}, Co
 Date day(const char* text) { return *parse_date(text); }
 
 template <class Ask>
-std::string refusal(Ask ask) {
+std::string refusal_of(Ask ask) {
   try {
     ask();
   } catch (const InputError& error) {
@@ -138,25 +138,25 @@ TEST_CASE("cost per token and total cost move apart where demand is elastic", "[
 TEST_CASE("prices hold on their days only; the nearest day is offered", "[money]") {
   CHECK(book().tokens("DeepSeek", "R1", day("2025-01-20")).output == 2.19);
   CHECK(book().tokens("DeepSeek", "R1", day("2025-09-04")).output == 2.19);
-  CHECK_THAT(refusal([] { book().tokens("DeepSeek", "R1", day("2025-01-19")); }),
+  CHECK_THAT(refusal_of([] { book().tokens("DeepSeek", "R1", day("2025-01-19")); }),
              ContainsSubstring("did you mean \"2025-01-20\""));
-  CHECK_THAT(refusal([] { book().tokens("DeepSeek", "R1", day("2025-09-05")); }),
+  CHECK_THAT(refusal_of([] { book().tokens("DeepSeek", "R1", day("2025-09-05")); }),
              ContainsSubstring("did you mean \"2025-09-04\""));
-  CHECK_THAT(refusal([] { book().tokens("DeepSeek", "R3", day("2025-09-05")); }), ContainsSubstring("DeepSeek R1"));
+  CHECK_THAT(refusal_of([] { book().tokens("DeepSeek", "R3", day("2025-09-05")); }), ContainsSubstring("DeepSeek R1"));
 
   CHECK(book().server("h100-sxm", day("2023-04-30")).usd == 44489.88);
   CHECK(book().server("h100-sxm", day("2023-05-01")).usd == 33750);
-  CHECK_THAT(refusal([] { book().server("h100-sxm", day("2022-01-01")); }), ContainsSubstring("2022-09-29"));
-  CHECK_THAT(refusal([] { book().server("h101-sxm", day("2024-01-01")); }),
+  CHECK_THAT(refusal_of([] { book().server("h100-sxm", day("2022-01-01")); }), ContainsSubstring("2022-09-29"));
+  CHECK_THAT(refusal_of([] { book().server("h101-sxm", day("2024-01-01")); }),
              ContainsSubstring("did you mean \"h100-sxm\""));
   CHECK(book().server("h100-pcie", day("2025-06-01")).usd == Approx(24500 * 1.64));
 
   CHECK(book().rent("h800-sxm", {"accounting rate", ""}, day("2024-12-26")).usd_per_hour == 2);
-  CHECK_THAT(refusal([] {
+  CHECK_THAT(refusal_of([] {
                book().rent("h800-sxm", {"on demand", ""}, day("2024-08-01"));
              }),
              ContainsSubstring("2024-08-24"));
-  CHECK_THAT(refusal([] {
+  CHECK_THAT(refusal_of([] {
                book().rent("h800-sxm", {"on demand", ""}, day("2026-11-01"));
              }),
              ContainsSubstring("2025-03-03"));
@@ -167,7 +167,7 @@ TEST_CASE("prices hold on their days only; the nearest day is offered", "[money]
 TEST_CASE("a scenario without a day cannot be priced by dated prices", "[money]") {
   CostQuestion owned;
   owned.models = {PriceModel::owned};
-  CHECK_THAT(refusal([&] { study("deepseek_r1_published", {"date="}, owned); }), ContainsSubstring("--date"));
+  CHECK_THAT(refusal_of([&] { study("deepseek_r1_published", {"date="}, owned); }), ContainsSubstring("--date"));
   // Several models: those that the day lacks are left out, and said so.
   CostQuestion two;
   two.models = {PriceModel::stated, PriceModel::rental};

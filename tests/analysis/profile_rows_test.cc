@@ -11,7 +11,7 @@ namespace {
 using Catch::Matchers::ContainsSubstring;
 
 // Two calls of one product, of two kernels each; attention; a softmax; an all-reduce that waited once; a lone kernel.
-const std::string kTrace = R"({"schemaVersion": 1, "deviceProperties": [{"id": 0, "name": "NVIDIA H100"}],
+const std::string kProfile = R"({"schemaVersion": 1, "deviceProperties": [{"id": 0, "name": "NVIDIA H100"}],
 "traceEvents": [
 {"ph": "X", "cat": "cpu_op", "name": "aten::mm", "ts": 1, "dur": 9, "args": {"External id": 7,
   "Input Dims": [[4096, 1024], [1024, 2048]], "Input type": ["c10::BFloat16", "c10::BFloat16"], "Concrete Inputs": ["", ""]}},
@@ -36,7 +36,7 @@ const std::string kTrace = R"({"schemaVersion": 1, "deviceProperties": [{"id": 0
 
 TEST_CASE("PyTorch's profiler gives rows of a card, and says what it could not match", "[profile]") {
   const test::TemporaryFolder folder;
-  const std::string file = folder.write("trace.json", kTrace);
+  const std::string file = folder.write("trace.json", kProfile);
   REQUIRE(is_profile(file));
   const Profile profile = read_profile(file);
   REQUIRE(profile.kernels.size() == 2);
@@ -123,7 +123,7 @@ TEST_CASE("a profile that is none is refused", "[profile]") {
     }
     return std::string();
   };
-  CHECK_THAT(refusal(kTrace.substr(0, 600)), ContainsSubstring("the end of"));
+  CHECK_THAT(refusal(kProfile.substr(0, 600)), ContainsSubstring("the end of"));
   CHECK_THAT(refusal("{}"), ContainsSubstring("traceEvents"));
   CHECK_THAT(refusal(R"({"traceEvents": []})"), ContainsSubstring("no kernels"));
   CHECK_THAT(refusal("{\"a\": ]"), ContainsSubstring("byte 6"));

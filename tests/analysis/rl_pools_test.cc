@@ -42,16 +42,16 @@ rl {
 price { gpu: "2 USD/h" }
 )";
 
-RlReport ran(const std::vector<std::string>& sets, const std::string& text = kPpo) {
+RlReport ran_pools(const std::vector<std::string>& sets, const std::string& text = kPpo) {
   const Scenario scenario = resolve_text(text, "loop.textproto", testing::environment(), sets).value();
   RlOptions options;
   options.power = testing::power_of(scenario);
   return run_rl(scenario, options);
 }
 
-std::string refused(const std::vector<std::string>& sets) {
+std::string refused_pools(const std::vector<std::string>& sets) {
   try {
-    ran(sets);
+    ran_pools(sets);
   } catch (const InputError& error) {
     return testing::one_line(error.what());
   }
@@ -65,7 +65,8 @@ double parts_of(const RlReport& report) {
 }
 
 TEST_CASE("A critic on GPUs of its own works while the policy does", "[rl]") {
-  const RlReport together = ran({}), apart = ran({"rl.critic.gpus=4"}), wide = ran({"rl.critic.gpus=2"});
+  const RlReport together = ran_pools({}), apart = ran_pools({"rl.critic.gpus=4"}),
+                 wide = ran_pools({"rl.critic.gpus=2"});
   CHECK(together.rl().gpus() == 12);
   CHECK(apart.rl().gpus() == 16);
   for (const RlReport* report : {&together, &apart, &wide})
@@ -96,39 +97,41 @@ TEST_CASE("A critic on GPUs of its own works while the policy does", "[rl]") {
 
 TEST_CASE("A critic of another size takes its own time and memory, on the trainer's GPUs and on its own", "[rl]") {
   // The same model under another name is the same step.
-  const std::string policy = ran({}).rl().model().name;
-  const RlReport same = ran({"rl.critic.model=" + policy}), own = ran({});
+  const std::string policy = ran_pools({}).rl().model().name;
+  const RlReport same = ran_pools({"rl.critic.model=" + policy}), own = ran_pools({});
   CHECK(same.step.length == own.step.length);
   CHECK(same.states.critic == own.states.critic);
   // An override leaves the policy its name: a critic of that name is the whole model all the same.
-  const RlReport half = ran({"model_override.layers=14", "rl.critic.model=" + policy});
+  const RlReport half = ran_pools({"model_override.layers=14", "rl.critic.model=" + policy});
   CHECK(half.step.part(RlPart::critic_update) == own.step.part(RlPart::critic_update));
   CHECK(half.step.part(RlPart::update) < 0.7 * own.step.part(RlPart::update));
-  const RlReport small = ran({"rl.critic.model=mpt-350m"});
+  const RlReport small = ran_pools({"rl.critic.model=mpt-350m"});
   CHECK(small.step.part(RlPart::critic_update) < 0.5 * own.step.part(RlPart::critic_update));
   CHECK(small.step.part(RlPart::values) < 0.5 * own.step.part(RlPart::values));
   CHECK(small.step.part(RlPart::update) == own.step.part(RlPart::update));
   CHECK(small.states.critic < 0.5 * small.states.policy);
   CHECK(small.memory.front().total() < own.memory.front().total());
-  const RlReport apart = ran({"rl.critic.gpus=4", "rl.critic.model=mpt-350m"}), wide = ran({"rl.critic.gpus=4"});
+  const RlReport apart = ran_pools({"rl.critic.gpus=4", "rl.critic.model=mpt-350m"}),
+                 wide = ran_pools({"rl.critic.gpus=4"});
   CHECK(apart.step.critic_busy < 0.5 * wide.step.critic_busy);
-  const RlReport reference = ran({"rl.reference_model=mpt-350m"});
+  const RlReport reference = ran_pools({"rl.reference_model=mpt-350m"});
   CHECK(reference.step.part(RlPart::reference) < 0.5 * own.step.part(RlPart::reference));
   CHECK(reference.states.reference < 0.5 * own.states.reference);
-  CHECK_THAT(refused({"rl.reference=false", "rl.reference_model=mpt-350m"}),
+  CHECK_THAT(refused_pools({"rl.reference=false", "rl.reference_model=mpt-350m"}),
              ContainsSubstring("there is no reference"));
-  CHECK_THAT(refused({"rl.algorithm=grpo", "rl.critic.model=mpt-350m"}), ContainsSubstring("grpo has no critic"));
-  CHECK_THAT(refused({"rl.critic.model=mpt-350m", "rl.critic.tensor=2"}), ContainsSubstring("gpus of its own"));
+  CHECK_THAT(refused_pools({"rl.algorithm=grpo", "rl.critic.model=mpt-350m"}), ContainsSubstring("grpo has no critic"));
+  CHECK_THAT(refused_pools({"rl.critic.model=mpt-350m", "rl.critic.tensor=2"}), ContainsSubstring("gpus of its own"));
 }
 
 TEST_CASE("A critic's pool that cannot be is refused", "[rl]") {
-  CHECK_THAT(refused({"rl.algorithm=grpo", "rl.critic.gpus=4"}), ContainsSubstring("grpo has no critic"));
-  CHECK_THAT(refused({"rl.critic.gpus=3", "rl.critic.tensor=2"}), ContainsSubstring("a multiple of the 2 of a copy"));
-  CHECK_THAT(refused({"rl.critic.gpus=5"}), ContainsSubstring("beside 5 of rl.critic"));
-  CHECK_THAT(refused({"model=llama-3.1-8b", "rl.critic.gpus=2"}),
+  CHECK_THAT(refused_pools({"rl.algorithm=grpo", "rl.critic.gpus=4"}), ContainsSubstring("grpo has no critic"));
+  CHECK_THAT(refused_pools({"rl.critic.gpus=3", "rl.critic.tensor=2"}),
+             ContainsSubstring("a multiple of the 2 of a copy"));
+  CHECK_THAT(refused_pools({"rl.critic.gpus=5"}), ContainsSubstring("beside 5 of rl.critic"));
+  CHECK_THAT(refused_pools({"model=llama-3.1-8b", "rl.critic.gpus=2"}),
              ContainsSubstring("during critic") && ContainsSubstring("rl.critic"));
-  CHECK_THAT(refused({"rl.prediction=0.5"}), ContainsSubstring("order: \"predicted\""));
-  CHECK_THAT(refused({"rl.take_over=true", "rl.rollout.count=1"}), ContainsSubstring("several replicas"));
+  CHECK_THAT(refused_pools({"rl.prediction=0.5"}), ContainsSubstring("order: \"predicted\""));
+  CHECK_THAT(refused_pools({"rl.take_over=true", "rl.rollout.count=1"}), ContainsSubstring("several replicas"));
 }
 
 TEST_CASE("Replicas without work take over answers of a slow one, and nothing else changes", "[rl]") {
@@ -136,7 +139,7 @@ TEST_CASE("Replicas without work take over answers of a slow one, and nothing el
   const auto with = [&](const char* set) {
     std::vector<std::string> sets = slow;
     sets.push_back(set);
-    return ran(sets);
+    return ran_pools(sets);
   };
   const RlReport as_it_is = with("rl.take_over=false"), helped = with("rl.take_over=true");
   CHECK(as_it_is.step.taken_over == 0);
@@ -154,7 +157,7 @@ TEST_CASE("Prompts in the order of predicted lengths: between as drawn and known
     std::vector<std::string> all = sets;
     all.push_back("rl.order=" + order);
     if (!prediction.empty()) all.push_back("rl.prediction=" + prediction);
-    return ran(all).step.part(RlPart::generation).value();
+    return ran_pools(all).step.part(RlPart::generation).value();
   };
   const double known = generation("longest_first", ""), drawn = generation("as_drawn", "");
   CHECK(generation("predicted", "1") == known);
@@ -253,7 +256,7 @@ TEST_CASE("a loop whose engine is a compiled model has that one's attention") {
   CHECK(compiled == cudnn.attention(prompt).time);
   CHECK(compiled != kernels({})->attention(prompt).time);
   // Slower or faster, the loop's rollouts are priced with it.
-  CHECK(parts_of(ran({"rl.rollout.kernels=torch_compile"})) != parts_of(ran({})));
+  CHECK(parts_of(ran_pools({"rl.rollout.kernels=torch_compile"})) != parts_of(ran_pools({})));
 }
 
 }  // namespace

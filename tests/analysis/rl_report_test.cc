@@ -20,7 +20,7 @@ namespace {
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::WithinRel;
 
-const std::string kLoop = R"(cluster { node: "hgx-h100" nodes: 1 fabric: "single-switch" }
+const std::string kReportedLoop = R"(cluster { node: "hgx-h100" nodes: 1 fabric: "single-switch" }
 model: "llama-3.1-8b"
 training {
   plan { data: 8 zero_stage: 2 }
@@ -39,7 +39,7 @@ price { gpu: "2 USD/h" }
 )";
 
 Scenario loop(const std::vector<std::string>& sets = {}) {
-  return resolve_text(kLoop, "loop.textproto", testing::environment(), sets).value();
+  return resolve_text(kReportedLoop, "loop.textproto", testing::environment(), sets).value();
 }
 
 RlOptions in_process(const Scenario& scenario) {
@@ -237,7 +237,8 @@ TEST_CASE("a run goes along its curve of lengths", "[rl]") {
   CHECK_THAT(flat.run->time.steady.value(), WithinRel(100 * flat.step.length.value(), 1e-9));
   CHECK_THAT(flat.run->cost.value(), WithinRel(2 * flat.run->gpu_hours, 1e-9));
   CHECK_THAT(flat.run->gpu_hours, WithinRel(flat.run->time.total().value() * 8 / 3600, 1e-9));
-  const std::string text = kLoop.substr(0, kLoop.rfind("price")) + "resilience { failure_rate: \"0 per GPU-hour\" }\n";
+  const std::string text =
+      kReportedLoop.substr(0, kReportedLoop.rfind("price")) + "resilience { failure_rate: \"0 per GPU-hour\" }\n";
   const std::string grown =
       text.substr(0, text.rfind("replayed_steps")) +
       "replayed_steps: 1 run { steps: 100 growth { step: 0 mean: 100 } growth { step: 50 mean: 400 } "

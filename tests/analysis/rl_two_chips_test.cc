@@ -54,7 +54,7 @@ RlReport ran(const Sets& sets = {}) {
   return run_rl(scenario, options);
 }
 
-double figure(const RlReport& report, const char* name) {
+double figure_of(const RlReport& report, const char* name) {
   const std::vector<Metric> found = metrics(report);
   const Metric* const metric = find_metric(found, name);
   REQUIRE(metric != nullptr);
@@ -62,7 +62,7 @@ double figure(const RlReport& report, const char* name) {
   return *metric->number();
 }
 
-bool said(const RlReport& report, const std::string& part) {
+bool noted(const RlReport& report, const std::string& part) {
   return std::any_of(report.notes.begin(), report.notes.end(),
                      [&](const std::string& note) { return note.find(part) != std::string::npos; });
 }
@@ -92,13 +92,13 @@ TEST_CASE("two kinds of GPU: each draws its own power, and is judged by the rule
   const RlReport two = ran(), h800 = ran({"rl.rollout_cluster.node=hgx-h800"});
   const auto watts = [](const RlReport& r) { return r.run->energy.value() / (r.run->gpu_hours * 3600); };
   CHECK(watts(two) < 0.9 * watts(h800));  // 400 W and 700 W
-  CHECK(said(two, "h800-sxm to China"));
-  CHECK(said(two, "h20 to China"));
+  CHECK(noted(two, "h800-sxm to China"));
+  CHECK(noted(two, "h20 to China"));
   const std::string text = testing::one_line(to_text(two, TextStyle(false)));
   CHECK_THAT(text, ContainsSubstring("on 8 x NVIDIA H800 80GB SXM5 to train and 16 x NVIDIA H20 96GB to generate"));
   const std::vector<Metric> found = metrics(two);
   CHECK(find_metric(found, "rl.engine_gpu")->shown() == "h20");
-  CHECK(said(two, "taken of both kinds of GPU"));
+  CHECK(noted(two, "taken of both kinds of GPU"));
   // A kind that nobody rents out is no other kind's price.
   CHECK_THROWS_WITH(ran({"price.model=rental"}),
                     ContainsSubstring("h20, of which no offer is known") && ContainsSubstring("owned or amortised"));
@@ -146,9 +146,10 @@ TEST_CASE("GPUs that wait for a slow one do not compute", "[rl]") {
   CHECK(slow.step.training() > 1.5 * even.step.training());
   // The slow one computes twice as long, the seven others as long as before and wait for as long.
   CHECK_THAT(computing(slow) / computing(even), WithinRel(9.0 / 8, 0.05));
-  CHECK(figure(slow, "rl.idle_imbalance") > 0.25 * (slow.step.training() / slow.step.length) / 3);
-  CHECK_THAT(figure(slow, "rl.gpu_busy") + figure(slow, "rl.idle_tail") + figure(slow, "rl.idle_waiting") +
-                 figure(slow, "rl.idle_moving") + figure(slow, "rl.idle_imbalance") + figure(slow, "rl.idle_host"),
+  CHECK(figure_of(slow, "rl.idle_imbalance") > 0.25 * (slow.step.training() / slow.step.length) / 3);
+  CHECK_THAT(figure_of(slow, "rl.gpu_busy") + figure_of(slow, "rl.idle_tail") + figure_of(slow, "rl.idle_waiting") +
+                 figure_of(slow, "rl.idle_moving") + figure_of(slow, "rl.idle_imbalance") +
+                 figure_of(slow, "rl.idle_host"),
              WithinRel(1.0, 1e-6));
   const report::Report message =
       to_message(ran({"rl.rollout_cluster.slow[0].gpu=3", "rl.rollout_cluster.slow[0].speed=0.5"}));
@@ -163,10 +164,10 @@ TEST_CASE("GPUs that a loop leaves alone are said, and change neither hours nor 
     return ran(sets);
   };
   const RlReport all = with({});
-  CHECK_FALSE(said(all, "the others do nothing"));
+  CHECK_FALSE(noted(all, "the others do nothing"));
   for (const Sets& larger : {Sets{"cluster.nodes=30"}, Sets{"rl.rollout_cluster.nodes=40"}}) {
     const RlReport some = with(larger);
-    CHECK(said(some, "the others do nothing"));
+    CHECK(noted(some, "the others do nothing"));
     CHECK_THAT(some.run->gpu_hours, WithinRel(all.run->gpu_hours, 1e-9));
   }
 }
@@ -177,10 +178,10 @@ TEST_CASE("a run whose answers do not grow takes its steps as long as the step",
     const RlReport report =
         ran({fmt::format("rl.asynchrony.in_flight={}", in_flight), "rl.run.growth[0].step=0",
              "rl.run.growth[0].mean=1000", "rl.run.growth[1].step=500", "rl.run.growth[1].mean=1000"});
-    CHECK_THAT(figure(report, "rl.run.mean_step_s"), WithinRel(report.step.length.value(), 0.05));
-    CHECK(figure(report, "rl.engine_busy") <= 1);
-    CHECK_THAT(figure(report, "rl.written_over_trained"), WithinRel(1.0, 0.01));
-    CHECK(said(report, "steps were replayed"));
+    CHECK_THAT(figure_of(report, "rl.run.mean_step_s"), WithinRel(report.step.length.value(), 0.05));
+    CHECK(figure_of(report, "rl.engine_busy") <= 1);
+    CHECK_THAT(figure_of(report, "rl.written_over_trained"), WithinRel(1.0, 0.01));
+    CHECK(noted(report, "steps were replayed"));
   }
 }
 

@@ -10,7 +10,7 @@ namespace flopcast {
 namespace {
 
 TEST_CASE("serving scenarios of the library complete every request, nine in ten as promised", "[analysis][serving]") {
-  const Libraries libraries = test::libraries();
+  const Libraries& libraries = test::libraries();
   int kept = 0;
   for (const std::string& name : libraries.names(LibraryKind::scenarios)) {
     if (name.find("_serving_") == std::string::npos && name.find("_distill_") == std::string::npos) continue;

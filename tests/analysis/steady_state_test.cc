@@ -31,7 +31,7 @@ struct Replayed {
 };
 
 /// Nothing where the pipeline has not come to rest.
-std::optional<Replayed> replayed(const Scenario& scenario, StepExtent extent) {
+std::optional<Replayed> replayed_step(const Scenario& scenario, StepExtent extent) {
   const PreparedStep prepared = prepare_step(scenario, *scenario.training, extent);
   const TrainingStep& step = prepared.step;
   StepMetricsSink metrics(step);
@@ -59,7 +59,7 @@ std::optional<Replayed> replayed(const Scenario& scenario, StepExtent extent) {
 
 Approx same(Seconds time, Seconds of) { return Approx(time.value()).epsilon(1e-9).margin(1e-9 * of.value()); }
 
-void check_same(const Replayed& few, const Replayed& all) {
+void check_same_replay(const Replayed& few, const Replayed& all) {
   CHECK(few.step.value() == Approx(all.step.value()).epsilon(1e-9));
   CHECK(few.counts.operations == all.counts.operations);
   CHECK(few.counts.transfers == all.counts.transfers);
@@ -150,12 +150,12 @@ int check_random_steps(std::uint32_t first, std::uint32_t seeds) {
       continue;
     }
     const int ranks = scenario->training->plan.pipeline;
-    const auto few = replayed(*scenario, {usual_shortened(ranks), 0});
+    const auto few = replayed_step(*scenario, {usual_shortened(ranks), 0});
     if (!few) continue;
-    const auto all = replayed(*scenario, {});
+    const auto all = replayed_step(*scenario, {});
     REQUIRE(all);
     shortened += few->micro_batches < all->micro_batches ? 1 : 0;
-    check_same(*few, *all);
+    check_same_replay(*few, *all);
   }
   return shortened;
 }

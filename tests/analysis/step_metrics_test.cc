@@ -14,7 +14,7 @@ struct Reduced {
   Seconds step_time;
 };
 
-Reduced replayed(const TrainingStep& step) {
+Reduced reduced_replay(const TrainingStep& step) {
   StepMetricsSink sink(step);
   TimelineSink* const sinks[] = {&sink};
   const Seconds time = replay(step.graph, Network(), sinks).makespan;
@@ -22,7 +22,7 @@ Reduced replayed(const TrainingStep& step) {
 }
 
 TEST_CASE("two ranks: passes, bubble and optimiser are where they were put", "[analysis]") {
-  const Reduced reduced = replayed(testing::two_ranks());
+  const Reduced reduced = reduced_replay(testing::two_ranks());
   REQUIRE(reduced.step_time.value() == Approx(7.25));
   const TimeParts& first = reduced.ranks[0].parts;
   CHECK(first.forward.value() == Approx(1));
@@ -37,7 +37,7 @@ TEST_CASE("two ranks: passes, bubble and optimiser are where they were put", "[a
 }
 
 TEST_CASE("the parts of every rank sum to the step", "[analysis]") {
-  const Reduced reduced = replayed(testing::two_ranks());
+  const Reduced reduced = reduced_replay(testing::two_ranks());
   for (const RankMetrics& rank : reduced.ranks) {
     CHECK(rank.parts.total().value() == Approx(reduced.step_time.value()).epsilon(1e-12));
   }
@@ -54,7 +54,7 @@ TEST_CASE("an exchange that outlasts the pass that began it is no bubble", "[ana
   builder.compute(rank, OpName::mlp_backward, 1);
   builder.end_pass();
   builder.after(builder.compute(rank, OpName::optimizer, 0.25), reduce);
-  const Reduced reduced = replayed(std::move(builder).build());
+  const Reduced reduced = reduced_replay(std::move(builder).build());
   const TimeParts& parts = reduced.ranks[0].parts;
   CHECK(reduced.step_time.value() == Approx(7.25));
   CHECK(parts.passes().value() == Approx(3));
@@ -73,7 +73,7 @@ TEST_CASE("communication is exposed where the compute lane waits for it inside a
   builder.after(dispatch, attention);
   builder.after(builder.compute(rank, OpName::mlp_forward, 1), dispatch);
   builder.end_pass();
-  const Reduced reduced = replayed(std::move(builder).build());
+  const Reduced reduced = reduced_replay(std::move(builder).build());
   CHECK(reduced.ranks[0].parts.overlapped.value() == Approx(5));
   CHECK(reduced.ranks[0].exposed_communication.value() == Approx(1));
   CHECK(reduced.ranks[0].compute_busy.value() == Approx(4));
@@ -90,7 +90,7 @@ TEST_CASE("what the host takes anyway is no wait for communication", "[analysis]
   TrainingStep step = std::move(builder).build();
   step.passes.front().host = Seconds(1);
   step.passes.front().host_beside = Seconds(2);
-  const Reduced reduced = replayed(std::move(step));
+  const Reduced reduced = reduced_replay(std::move(step));
   CHECK(reduced.ranks[0].host.value() == Approx(3));
   CHECK(reduced.ranks[0].exposed_communication.value() == Approx(1));
   CHECK(reduced.ranks[0].parts.passes().value() == Approx(7));
@@ -125,7 +125,7 @@ TEST_CASE("a pass that starts before the one before it has ended gets only the t
   builder.begin_pass(rank, PassKind::backward_weight);
   builder.compute(rank, OpName::mlp_weight, 4);  // 1 .. 5
   builder.end_pass();
-  const TimeParts parts = replayed(std::move(builder).build()).ranks[0].parts;
+  const TimeParts parts = reduced_replay(std::move(builder).build()).ranks[0].parts;
   CHECK(parts.forward.value() == Approx(3));
   CHECK(parts.backward_weight.value() == Approx(2));
   CHECK(parts.bubble.value() == Approx(0));
@@ -138,7 +138,7 @@ TEST_CASE("sends to other stages do not lengthen a pass", "[analysis]") {
   const OpId forward = builder.compute(rank, OpName::mlp_forward, 1);
   builder.after(builder.send(rank, OpName::send_activation, 5), forward);
   builder.end_pass();
-  const TimeParts parts = replayed(std::move(builder).build()).ranks[0].parts;
+  const TimeParts parts = reduced_replay(std::move(builder).build()).ranks[0].parts;
   CHECK(parts.forward.value() == Approx(1));
   CHECK(parts.bubble.value() == Approx(5));
 }
@@ -152,7 +152,7 @@ TEST_CASE("collectives after the last pass count as optimiser, waiting between t
     builder.end_pass();
     builder.after(builder.communicate(rank, OpName::gradient_reduce_scatter, 0.5), forward);
   }
-  const Reduced reduced = replayed(std::move(builder).build());
+  const Reduced reduced = reduced_replay(std::move(builder).build());
   CHECK(reduced.ranks[early].parts.gradient_reduction.value() == Approx(0.5));
   CHECK(reduced.ranks[early].parts.bubble.value() == Approx(3));  // 1.5 s .. 4.5 s
   CHECK(reduced.ranks[late].parts.bubble.value() == Approx(0));

@@ -28,12 +28,12 @@ StepErrors errors_from(const std::string& rows) {
   return StepErrors(parse_csv("name,title,log_sd,source\n" + rows, "t"));
 }
 
-constexpr const char* kSmall = "h100_nemotron_4_15b_bf16_16";
+constexpr const char* kRanged = "h100_nemotron_4_15b_bf16_16";
 
 }  // namespace
 
 TEST_CASE("a step's range holds the prediction, is the same every time, and is made of named inputs") {
-  const TrainingReport report = report_of(kSmall);
+  const TrainingReport report = report_of(kRanged);
   REQUIRE(report.range);
   const StepRange& range = *report.range;
   CHECK(range.step_s.p5 < report.step_time.value());
@@ -46,7 +46,7 @@ TEST_CASE("a step's range holds the prediction, is the same every time, and is m
   for (const RangeInput& input : range.inputs) shares += input.variance_share;
   CHECK(shares == Approx(1));
   CHECK(range.inputs.size() >= 3);
-  CHECK(report_of(kSmall).range->step_s.p5 == range.step_s.p5);
+  CHECK(report_of(kRanged).range->step_s.p5 == range.step_s.p5);
 }
 
 TEST_CASE("what runs were published to lose is in the range of a run that says nothing of it") {
@@ -110,7 +110,7 @@ TEST_CASE("a collective's range is wide where launches decide, and widest on GPU
 }
 
 TEST_CASE("an error in what a step is made of widens its range by as much as the step spends there") {
-  const Scenario scenario = testing::resolved(kSmall, {});
+  const Scenario scenario = testing::resolved(kRanged, {});
   std::string rows;
   for (const char* name : {"gemm",
                            "gemm_fp8",
@@ -150,7 +150,7 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
   SoftwareProfile exact;
   exact.error = 0;
   exact.seen = SeenRuns::all;
-  const TrainingReport report = report_of(kSmall);
+  const TrainingReport report = report_of(kRanged);
   StepOrigins origins;
   origins.step = report.step_time;
   origins.path = &*report.path;
@@ -174,7 +174,7 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
 
 TEST_CASE("memory of software whose peaks nobody held against predictions has a range that says so") {
   const auto width = [](const char* software) {
-    const TrainingReport report = report_of(kSmall, {std::string("training.software=") + software});
+    const TrainingReport report = report_of(kRanged, {std::string("training.software=") + software});
     return report.range->memory_bytes.p95 / report.range->memory_bytes.p5;
   };
   CHECK(width("megatron-core-2025.09") < 1.15);
@@ -212,7 +212,7 @@ TEST_CASE("software of which no such run was seen has what lies between profiles
   profile.error = 0.5;
   CHECK(software_error(profile, false, false, errors) == 0.5);
 
-  const auto width = [](std::vector<std::string> sets) { return report_of(kSmall, std::move(sets)).range->log_error; };
+  const auto width = [](std::vector<std::string> sets) { return report_of(kRanged, std::move(sets)).range->log_error; };
   const std::string seen = "training.software=megatron-core-2025.02";
   CHECK(width({seen}) < width({"training.software=nanotron-2025"}));
   CHECK(width({seen}) < width({seen, "training.adapter_rank=16"}));
@@ -220,13 +220,13 @@ TEST_CASE("software of which no such run was seen has what lies between profiles
 
 TEST_CASE("the range of the memory holds what is left open") {
   const auto memory = [](std::vector<std::string> sets) {
-    return report_of(kSmall, std::move(sets)).fullest_memory().total().value();
+    return report_of(kRanged, std::move(sets)).fullest_memory().total().value();
   };
-  const StepRange stated = *report_of(kSmall).range;
+  const StepRange stated = *report_of(kRanged).range;
   const double as_stated = memory({});
   for (const auto& [open, other] : {std::pair{"recompute", "training.recompute.full_layer=true"},
                                     std::pair{"micro_batch_sequences", "training.batch.micro_batch_sequences=1"}}) {
-    const StepRange range = *report_of(kSmall, {std::string("training.open[0]=") + open}).range;
+    const StepRange range = *report_of(kRanged, {std::string("training.open[0]=") + open}).range;
     const double otherwise = memory({other});
     CAPTURE(open, as_stated, otherwise);
     CHECK(otherwise != as_stated);
@@ -252,7 +252,7 @@ TEST_CASE("the range of the step goes into days, GPU-hours and money") {
 }
 
 TEST_CASE("a range does not depend on whether every GPU was replayed") {
-  const TrainingReport folded = report_of(kSmall), unfolded = report_of(kSmall, {"training.unfolded=true"});
+  const TrainingReport folded = report_of(kRanged), unfolded = report_of(kRanged, {"training.unfolded=true"});
   REQUIRE(folded.run.folded);
   REQUIRE_FALSE(unfolded.run.folded);
   CHECK(unfolded.range->step_s.p5 == Approx(folded.range->step_s.p5));
@@ -265,7 +265,7 @@ TEST_CASE("nor on slow parts or leaves that the steps themselves do not hang on"
     const std::vector<std::string> sets{"training.plan.zero_stage=3", slow, "cluster.slow[0].speed=0.2"};
     std::vector<std::string> all = sets;
     all.push_back("training.unfolded=true");
-    const TrainingReport folded = report_of(kSmall, sets), unfolded = report_of(kSmall, all);
+    const TrainingReport folded = report_of(kRanged, sets), unfolded = report_of(kRanged, all);
     REQUIRE(folded.step_time.value() == Approx(unfolded.step_time.value()));
     CHECK(unfolded.range->step_s.p5 == Approx(folded.range->step_s.p5));
     CHECK(unfolded.range->step_s.p95 == Approx(folded.range->step_s.p95));

@@ -29,8 +29,8 @@ double step_of(const std::string& scenario, std::vector<std::string> sets = {}) 
   return step_time(s, *s.training, options).value();
 }
 
-constexpr const char* kDense = "h100_llama_3_1_405b_30_layers_bf16_64";
-constexpr const char* kSmall = "h100_nemotron_4_15b_bf16_16";
+constexpr const char* kDenseRun = "h100_llama_3_1_405b_30_layers_bf16_64";
+constexpr const char* kSmallRun = "h100_nemotron_4_15b_bf16_16";
 
 }  // namespace
 
@@ -103,34 +103,34 @@ TEST_CASE("no field of a scenario scales a predicted time, but the stated what-i
 }
 
 TEST_CASE("the efficiency what-if is off by default, scales compute, and shows in the report") {
-  CHECK(step_of(kSmall) == step_of(kSmall, {"training.efficiency=1"}));
-  CHECK(step_of(kSmall, {"training.efficiency=0.5"}) > 1.6 * step_of(kSmall));  // host and exchanges stay
-  const Scenario s = testing::resolved(kSmall, std::vector<std::string>{"training.efficiency=0.5"});
+  CHECK(step_of(kSmallRun) == step_of(kSmallRun, {"training.efficiency=1"}));
+  CHECK(step_of(kSmallRun, {"training.efficiency=0.5"}) > 1.6 * step_of(kSmallRun));  // host and exchanges stay
+  const Scenario s = testing::resolved(kSmallRun, std::vector<std::string>{"training.efficiency=0.5"});
   const TrainingReport report = run_training(s, {});
   const auto said = [](const std::string& note) { return note.find("WHAT-IF") != std::string::npos; };
   CHECK(std::any_of(report.notes.begin(), report.notes.end(), said));
 }
 
 TEST_CASE("each overlap helps, and none makes time negative") {
-  const double step = step_of(kSmall);
-  CHECK(step_of(kSmall, {"training.plan.tensor_overlap=false"}) > step);
-  CHECK(step_of(kSmall, {"training.mechanisms.tensor_context_communication=false"}) < step);
-  CHECK(step_of(kSmall, {"training.plan.overlap_gradients=false"}) > step);
-  CHECK(step_of(kSmall, {"training.plan.overlap_parameters=false"}) > step);
-  CHECK(step_of(kDense, {"training.plan.context_exchange=all_gather"}) > step_of(kDense));
-  CHECK(step_of(kSmall, {"training.recompute.full_layer=true"}) > 1.2 * step);
-  const double flash2 = step_of(kSmall, {"training.attention_kernel=flash2"});
-  const double flex = step_of(kSmall, {"training.attention_kernel=flex"});
+  const double step = step_of(kSmallRun);
+  CHECK(step_of(kSmallRun, {"training.plan.tensor_overlap=false"}) > step);
+  CHECK(step_of(kSmallRun, {"training.mechanisms.tensor_context_communication=false"}) < step);
+  CHECK(step_of(kSmallRun, {"training.plan.overlap_gradients=false"}) > step);
+  CHECK(step_of(kSmallRun, {"training.plan.overlap_parameters=false"}) > step);
+  CHECK(step_of(kDenseRun, {"training.plan.context_exchange=all_gather"}) > step_of(kDenseRun));
+  CHECK(step_of(kSmallRun, {"training.recompute.full_layer=true"}) > 1.2 * step);
+  const double flash2 = step_of(kSmallRun, {"training.attention_kernel=flash2"});
+  const double flex = step_of(kSmallRun, {"training.attention_kernel=flex"});
   CHECK(flex > step);
   CHECK(flash2 > flex);
-  CHECK(step_of(kSmall, {"training.fused_loss=true"}) < step);
+  CHECK(step_of(kSmallRun, {"training.fused_loss=true"}) < step);
 }
 
 TEST_CASE("attention kernels of Ampere's instructions are as fast as the chip's others where it has no newer ones") {
   const auto step = [](const char* node, const char* kernel, double rate = 0, double on_a100 = 0) {
     Scenario s = testing::resolved(
-        kSmall, std::vector<std::string>{std::string("cluster.node=") + node, "training.batch.sequence_length=32768",
-                                         std::string("training.attention_kernel=") + kernel});
+        kSmallRun, std::vector<std::string>{std::string("cluster.node=") + node, "training.batch.sequence_length=32768",
+                                            std::string("training.attention_kernel=") + kernel});
     s.training->software.attention_rate = FlopPerSecond(rate);
     s.training->software.attention_rate_a100 = FlopPerSecond(on_a100);
     RunOptions options;
@@ -406,12 +406,12 @@ TEST_CASE("hybrid sharding sums gradients over its groups beside the backward pa
     return more;
   };
   const std::string after = "training.plan.overlap_gradients=false";
-  const Scenario s = testing::resolved(kSmall, hybrid({}));
+  const Scenario s = testing::resolved(kSmallRun, hybrid({}));
   // After the passes each of eight GPUs of a node sends its eighth of 15.6 B gradients in BF16 to the other node, 3.9
   // GB through a NIC of 50 GB/s. Beside them it takes some of the SMs.
-  const double late = step_of(kSmall, hybrid({after})), beside = step_of(kSmall, hybrid({}));
+  const double late = step_of(kSmallRun, hybrid({after})), beside = step_of(kSmallRun, hybrid({}));
   CHECK(late - beside > 0.6 * 15.6e9 * 2 / 8 / 50e9);
-  CHECK(step_of(kSmall, hybrid({"training.unfolded=true"})) == Approx(beside).epsilon(1e-9));
+  CHECK(step_of(kSmallRun, hybrid({"training.unfolded=true"})) == Approx(beside).epsilon(1e-9));
   // Both send the same: a reduction over the groups for each layer, or one for all.
   const auto summed = [](const Scenario& of) {
     Topology topology(of.cluster);
@@ -422,14 +422,14 @@ TEST_CASE("hybrid sharding sums gradients over its groups beside the backward pa
       if (c.among == StepCollective::Among::across_shard_groups) bytes += c.bytes.value();
     return bytes / static_cast<double>(step.ranks.size());
   };
-  CHECK(summed(s) == Approx(summed(testing::resolved(kSmall, hybrid({after})))));
+  CHECK(summed(s) == Approx(summed(testing::resolved(kSmallRun, hybrid({after})))));
 }
 
 TEST_CASE("sharding more takes less memory and no less time") {
   double memory = 1e30, time = 0;
   for (const char* stage : {"0", "1", "2", "3"}) {
     const std::vector<std::string> sets{std::string("training.plan.zero_stage=") + stage};
-    const Scenario s = testing::resolved(kSmall, sets);
+    const Scenario s = testing::resolved(kSmallRun, sets);
     RunOptions options;
     options.allow_oom = true;
     const TrainingReport report = run_training(s, options);
@@ -443,21 +443,21 @@ TEST_CASE("sharding more takes less memory and no less time") {
 
 TEST_CASE("folded and unfolded agree where nothing breaks the symmetry") {
   for (const char* set : {"training.plan.zero_stage=1", "training.plan.zero_stage=3"}) {
-    const double folded = step_of(kSmall, {set});
-    const double unfolded = step_of(kSmall, {set, "training.unfolded=true"});
+    const double folded = step_of(kSmallRun, {set});
+    const double unfolded = step_of(kSmallRun, {set, "training.unfolded=true"});
     INFO(set);
     CHECK(unfolded == Approx(folded).epsilon(1e-9));
   }
 }
 
 TEST_CASE("a slow NVLink slows tensor parallelism, folded and unfolded alike") {
-  const double step = step_of(kSmall);
+  const double step = step_of(kSmallRun);
   const std::vector<std::string> slow{"cluster.slow[0].nvlink=5", "cluster.slow[0].speed=0.25"};
-  const double with_slow = step_of(kSmall, slow);
+  const double with_slow = step_of(kSmallRun, slow);
   CHECK(with_slow > 1.03 * step);
   std::vector<std::string> every = slow;
   every.push_back("training.unfolded=true");
-  CHECK(step_of(kSmall, every) == Approx(with_slow).epsilon(0.01));
+  CHECK(step_of(kSmallRun, every) == Approx(with_slow).epsilon(0.01));
 }
 
 TEST_CASE("what gradients are reduced in follows the software, unless stated") {
@@ -480,37 +480,37 @@ TEST_CASE("what gradients are reduced in follows the software, unless stated") {
 
 TEST_CASE("software decides what a step computes beside its layers' kernels") {
   const auto with = [](const char* software) { return std::string("training.software=") + software; };
-  const double compiled = step_of(kSmall, {with("torchtitan-2024.12-compiled")});
-  CHECK(step_of(kSmall, {with("torchtitan-2024.12-eager")}) > 1.02 * compiled);
-  CHECK(step_of(kSmall, {with("pytorch-fsdp-eager")}) > step_of(kSmall, {with("generic")}));
+  const double compiled = step_of(kSmallRun, {with("torchtitan-2024.12-compiled")});
+  CHECK(step_of(kSmallRun, {with("torchtitan-2024.12-eager")}) > 1.02 * compiled);
+  CHECK(step_of(kSmallRun, {with("pytorch-fsdp-eager")}) > step_of(kSmallRun, {with("generic")}));
   const Scenario moe = testing::resolved(
       "mixtral_8x7b_64_h100",
       std::vector<std::string>{with("megatron-core-2024.11"), "training.plan.tensor=2", "training.plan.data=8"});
   CHECK(moe.training->plan.expert_tensor == 2);
   CHECK(moe.training->plan.dispatcher == ExpertDispatcher::all_to_all);
-  CHECK_THROWS_WITH(testing::resolved(kSmall, std::vector<std::string>{with("megatron-core-2025.9")}),
+  CHECK_THROWS_WITH(testing::resolved(kSmallRun, std::vector<std::string>{with("megatron-core-2025.9")}),
                     Catch::Matchers::ContainsSubstring("megatron-core-2025.09"));
 }
 
 TEST_CASE("the host's time of a framework's modules shows where kernels are short, and not under CUDA graphs") {
   const std::string megatron = "training.software=megatron-core-2025.09", tiny = "training.batch.sequence_length=256";
-  CHECK(step_of(kSmall, {megatron}) < 1.05 * step_of(kSmall));  // long kernels hide it
-  CHECK(step_of(kSmall, {megatron, tiny}) > 1.15 * step_of(kSmall, {tiny}));
-  CHECK(step_of(kSmall, {megatron, tiny, "training.cuda_graphs=true"}) < step_of(kSmall, {megatron, tiny}));
+  CHECK(step_of(kSmallRun, {megatron}) < 1.05 * step_of(kSmallRun));  // long kernels hide it
+  CHECK(step_of(kSmallRun, {megatron, tiny}) > 1.15 * step_of(kSmallRun, {tiny}));
+  CHECK(step_of(kSmallRun, {megatron, tiny, "training.cuda_graphs=true"}) < step_of(kSmallRun, {megatron, tiny}));
 }
 
 TEST_CASE("adapters leave out weight gradients and the optimiser; packed documents attend to themselves") {
   const std::vector<std::string> lora{"training.adapter_rank=16"};
-  CHECK(step_of(kSmall, lora) < 0.9 * step_of(kSmall));
-  CHECK(step_of(kSmall, lora) > 0.6 * step_of(kSmall));
-  const Scenario s = testing::resolved(kSmall, lora);
-  const TrainingReport frozen = run_training(s, {}), whole = run_training(testing::resolved(kSmall), {});
+  CHECK(step_of(kSmallRun, lora) < 0.9 * step_of(kSmallRun));
+  CHECK(step_of(kSmallRun, lora) > 0.6 * step_of(kSmallRun));
+  const Scenario s = testing::resolved(kSmallRun, lora);
+  const TrainingReport frozen = run_training(s, {}), whole = run_training(testing::resolved(kSmallRun), {});
   CHECK(frozen.fullest_memory().total() < whole.fullest_memory().total());
   // Beside fewer matrices they take less.
   const auto beside = [&](const char* targets) {
-    return step_of(kSmall, {lora.front(), std::string("training.adapter_targets=") + targets});
+    return step_of(kSmallRun, {lora.front(), std::string("training.adapter_targets=") + targets});
   };
-  CHECK(beside("all") == step_of(kSmall, lora));
+  CHECK(beside("all") == step_of(kSmallRun, lora));
   CHECK(beside("qkv") < beside("attention"));
   CHECK(beside("attention") < beside("all"));
   CHECK(beside("ffn") < beside("all"));
@@ -518,10 +518,10 @@ TEST_CASE("adapters leave out weight gradients and the optimiser; packed documen
   const std::vector<std::string> small{"training.software=megatron-core-2024.11", "training.batch.sequence_length=512"};
   std::vector<std::string> small_lora = small;
   small_lora.insert(small_lora.end(), {lora.front(), "training.adapter_targets=qkv"});
-  CHECK(step_of(kSmall, small_lora) < step_of(kSmall, small));
+  CHECK(step_of(kSmallRun, small_lora) < step_of(kSmallRun, small));
   const std::string packed = "training.batch.document_length=512";
-  CHECK(step_of(kSmall, {packed}) < step_of(kSmall));
-  CHECK(step_of(kSmall, {packed}) > 0.8 * step_of(kSmall));
+  CHECK(step_of(kSmallRun, {packed}) < step_of(kSmallRun));
+  CHECK(step_of(kSmallRun, {packed}) > 0.8 * step_of(kSmallRun));
 }
 
 TEST_CASE("FP8 has scales unless it is said to have none", "[training]") {
@@ -531,9 +531,9 @@ TEST_CASE("FP8 has scales unless it is said to have none", "[training]") {
     sets.push_back(std::string("training.precision.scaling=") + scaling);
     return sets;
   };
-  CHECK(step_of(kDense, fp8) == step_of(kDense, with("per_tensor")));
-  CHECK(step_of(kDense, with("none")) < step_of(kDense, fp8));
-  const Scenario silent = testing::resolved(kDense, fp8), none = testing::resolved(kDense, with("none"));
+  CHECK(step_of(kDenseRun, fp8) == step_of(kDenseRun, with("per_tensor")));
+  CHECK(step_of(kDenseRun, with("none")) < step_of(kDenseRun, fp8));
+  const Scenario silent = testing::resolved(kDenseRun, fp8), none = testing::resolved(kDenseRun, with("none"));
   const auto has = [](const std::vector<std::string>& lines, const std::string& part) {
     return std::any_of(lines.begin(), lines.end(), [&](const std::string& l) { return l.find(part) != l.npos; });
   };
@@ -596,8 +596,8 @@ TEST_CASE("a plan that its software cannot run is refused") {
 }
 
 TEST_CASE("a slow GPU slows its tensor group, its replicas and the step") {
-  const double step = step_of(kSmall);
-  Scenario slow = testing::resolved(kSmall, {});
+  const double step = step_of(kSmallRun);
+  Scenario slow = testing::resolved(kSmallRun, {});
   slow.cluster.slow_parts.push_back({SlowPart::Kind::gpu, 3, 0.8});
   const double with_slow = step_time(slow, *slow.training, {}).value();
   CHECK(with_slow > 1.15 * step);

@@ -41,7 +41,7 @@ std::string doubled_batch(const std::string& text) {
   return longer.empty() ? at_most(twice, 2 * once, "twice the batch takes more than twice as long", 1e-6) : longer;
 }
 
-std::string parts_sum(const std::string& text) {
+std::string step_parts_sum(const std::string& text) {
   const Report report = run_text(text, {}, quick());
   double sum = 0;
   for (const char* part :
@@ -87,7 +87,7 @@ std::vector<Law> training_laws() {
   return {
       {"every number is finite", [](const std::string& t) { return all_finite(run_text(t, {}, quick())); }},
       {"the same input gives the same bytes", [](const std::string& t) { return same_bytes(t, quick()); }},
-      {"the parts of a step sum to it", parts_sum},
+      {"the parts of a step sum to it", step_parts_sum},
       {"the critical path is as long as the step", critical_path},
       {"folded replays equal unfolded ones", folded_is_unfolded},
       {"links without contention are a lower bound",

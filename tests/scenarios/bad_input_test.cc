@@ -2,6 +2,7 @@
 // meant?
 #include "scenarios/read/fields/field_reference.h"
 #include "tests/scenarios/fixture.h"
+#include "tests/scenarios/slip.h"
 
 namespace flopcast::test {
 namespace {
@@ -14,13 +15,6 @@ const std::string kBusyExpert = [] {
   for (int i = 1; i < 256; ++i) text += ", 0.01";
   return text + "] }";
 }();
-
-struct Slip {
-  const char* what;
-  const char* from;
-  const char* to;
-  const char* diagnostic;
-};
 
 TEST_CASE("a sound small scenario loads") {
   const Scenario s = load_text(kSmall);

@@ -2,6 +2,7 @@
 // instead?
 #include "scenarios/resolve/serving/serving_scenario.h"
 #include "tests/scenarios/fixture.h"
+#include "tests/scenarios/slip.h"
 
 namespace flopcast::test {
 namespace {
@@ -20,13 +21,6 @@ serving {
   replicas { count: 2 tensor: 2 }
 }
 )";
-
-struct Slip {
-  const char* what;
-  const char* from;
-  const char* to;
-  const char* diagnostic;
-};
 
 TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][serving]") {
   const Slip slip = GENERATE(

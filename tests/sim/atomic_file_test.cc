@@ -17,12 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string contents(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
 TEST_CASE("a file that is not committed leaves the old one as it was", "[sim]") {
   const test::TemporaryFolder folder;
   const fs::path path = folder.path() + "/f";
@@ -32,9 +26,9 @@ TEST_CASE("a file that is not committed leaves the old one as it was", "[sim]") 
     AtomicFile file(path);
     file.write("half of");
   }
-  CHECK(contents(path) == "old");
+  CHECK(test::contents_of(path) == "old");
   write_file_atomically(path, "new");
-  CHECK(contents(path) == "new");
+  CHECK(test::contents_of(path) == "new");
   CHECK(fs::status(path).permissions() == (fs::perms::owner_read | fs::perms::owner_write));
   CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
 }
@@ -48,7 +42,7 @@ TEST_CASE("a link stays a link, its target is replaced", "[sim]") {
     CHECK(write_obstacle(base / "link").empty());
     write_file_atomically(base / "link", text);
     CHECK(fs::is_symlink(base / "link"));
-    CHECK(contents(base / "below/file") == text);
+    CHECK(test::contents_of(base / "below/file") == text);
   }
   CHECK(same_file(base / "link", base / "below/../below/file"));
   CHECK_FALSE(same_file(base / "link", base / "below/other"));
@@ -60,7 +54,7 @@ TEST_CASE("a pipe is written to and stays a pipe", "[sim]") {
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
   CHECK(write_obstacle(path).empty());  // nobody reads yet: must not wait
   std::string read;
-  std::thread reader([&] { read = contents(path); });
+  std::thread reader([&] { read = test::contents_of(path); });
   write_file_atomically(path, "through the pipe");
   reader.join();
   CHECK(read == "through the pipe");
@@ -103,7 +97,7 @@ TEST_CASE("what a killed process left of a file goes with the next that is writt
   CHECK_FALSE(fs::exists(dead));
   CHECK(fs::exists(alive));
   CHECK(fs::exists(other));
-  CHECK(contents(base / "f") == "whole");
+  CHECK(test::contents_of(base / "f") == "whole");
 }
 
 TEST_CASE("a folder that is yet to be made can be written to when its parent can", "[sim]") {

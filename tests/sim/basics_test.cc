@@ -227,11 +227,6 @@ std::size_t files_in(const test::TemporaryFolder& folder) {
       std::distance(std::filesystem::directory_iterator(folder.path()), std::filesystem::directory_iterator()));
 }
 
-std::string contents(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 }  // namespace
 
 TEST_CASE("Files are written whole, replace old ones, and leave nothing else behind") {
@@ -239,7 +234,7 @@ TEST_CASE("Files are written whole, replace old ones, and leave nothing else beh
   const auto target = std::filesystem::path(folder.path()) / "report.json";
   write_file_atomically(target, "first");
   write_file_atomically(target, std::string("zero\0byte", 9));
-  CHECK(contents(target) == std::string("zero\0byte", 9));
+  CHECK(test::contents_of(target) == std::string("zero\0byte", 9));
   CHECK(files_in(folder) == 1);
 }
 

@@ -57,13 +57,13 @@ ClusterSpec line(int ranks) {
   return cluster;
 }
 
-Seconds time_of(ChakraJob& job, const JobPrices& prices = {}) {
+Seconds job_time(ChakraJob& job, const JobPrices& prices = {}) {
   Topology topology(line(job.ranks));
   const JobGraph graph = build_job_graph(job, match_communication(job), topology, prices);
   return replay(graph.graph, topology.network(), {}).makespan;
 }
 
-std::vector<std::string> same(int ranks, const EtText& trace) { return std::vector(ranks, trace.str()); }
+std::vector<std::string> same_as(int ranks, const EtText& trace) { return std::vector(ranks, trace.str()); }
 
 std::string faults_of_trace(const std::string& bytes) {
   const test::TemporaryFolder folder;
@@ -79,8 +79,8 @@ std::string faults_of_trace(const std::string& bytes) {
 TEST_CASE("a collective of a trace takes what its closed form says", "[chakra]") {
   constexpr double kBytes = 1 << 20, kPort = 50e9, kHop = 1e-6;
   const auto time = [&](int kind, int ranks) {
-    Job job(same(ranks, EtText().collective(0, kind, 1 << 20)));
-    return time_of(*job).value();
+    Job job(same_as(ranks, EtText().collective(0, kind, 1 << 20)));
+    return job_time(*job).value();
   };
   CHECK(time(0, 8) == Approx(2 * 7.0 / 8 * kBytes / kPort + 14 * kHop).epsilon(1e-9));  // all-reduce
   CHECK(time(7, 4) == Approx(3.0 / 4 * kBytes / kPort + 3 * kHop).epsilon(1e-9));       // reduce-scatter
@@ -100,18 +100,18 @@ TEST_CASE("what depends on nothing goes on at once, a stream does one thing at a
   one.compute(1, 300).compute(2, 300).node(3, testing::kLoad, {}, 1000);
   one.node(4, testing::kCompute, {}, 100, EtAttributes().boolean("is_cpu_op", true));
   Job lone({one.str()});
-  CHECK(time_of(*lone).value() == Approx(1e-3));
+  CHECK(job_time(*lone).value() == Approx(1e-3));
 
   EtText after;
   after.compute(1, 300).compute(2, 300).compute(3, 50, {1, 2});
   Job chain({after.str()});
-  CHECK(time_of(*chain).value() == Approx(650e-6));
+  CHECK(job_time(*chain).value() == Approx(650e-6));
 
   EtText streams;
   streams.node(1, testing::kCompute, {}, 300, EtAttributes().integer("stream", 7));
   streams.node(2, testing::kCompute, {}, 300, EtAttributes().integer("stream", 20));
   Job both({streams.str()});
-  CHECK(time_of(*both).value() == Approx(300e-6));
+  CHECK(job_time(*both).value() == Approx(300e-6));
 }
 
 TEST_CASE("collectives of different groups run at once and share the ports", "[chakra]") {
@@ -120,10 +120,10 @@ TEST_CASE("collectives of different groups run at once and share the ports", "[c
   };
   const double alone = 2 * 0.5 * (1 << 20) / 50e9;
   Job job({pair(0, "a", "b"), pair(5, "a", "b")}, {{"a", {0, 1}}, {"b", {0, 1}}});
-  CHECK(time_of(*job).value() == Approx(2 * alone + 2e-6).epsilon(1e-6));  // both share every port
+  CHECK(job_time(*job).value() == Approx(2 * alone + 2e-6).epsilon(1e-6));  // both share every port
   // One communicator does one after the other.
   Job serial({pair(0, "a", "a"), pair(5, "a", "a")}, {{"a", {0, 1}}});
-  CHECK(time_of(*serial).value() == Approx(2 * alone + 4e-6).epsilon(1e-6));
+  CHECK(job_time(*serial).value() == Approx(2 * alone + 4e-6).epsilon(1e-6));
 }
 
 TEST_CASE("messages go from rank to rank by tag, and receivers wait for them", "[chakra]") {
@@ -134,7 +134,7 @@ TEST_CASE("messages go from rank to rank by tag, and receivers wait for them", "
   sender.compute(1, 100).node(2, testing::kSend, {1}, 0, message("comm_dst", 1, 7));
   receiver.node(1, testing::kReceive, {}, 0, message("comm_src", 0, 7)).compute(2, 50, {1});
   Job job({sender.str(), receiver.str()});
-  CHECK(time_of(*job).value() == Approx(150e-6 + 1e-6 + (1 << 20) / 50e9).epsilon(1e-9));
+  CHECK(job_time(*job).value() == Approx(150e-6 + 1e-6 + (1 << 20) / 50e9).epsilon(1e-9));
 
   EtText deaf;
   deaf.compute(2, 50);
@@ -150,7 +150,7 @@ TEST_CASE("nodes without a time are priced by the roofline of the chip", "[chakr
   };
   const auto time = [](const std::string& trace, NodePricing pricing) {
     Job job({trace});
-    return time_of(*job, {pricing}).value();
+    return job_time(*job, {pricing}).value();
   };
   CHECK(time(sized(2'000'000'000, 1'000'000, 0), NodePricing::automatic) == Approx(2e-3));  // bound by FLOP
   CHECK(time(sized(1'000'000, 500'000'000, 0), NodePricing::automatic) == Approx(5e-3));    // by bytes
@@ -164,12 +164,12 @@ TEST_CASE("what stands behind a node without time starts once", "[chakra]") {
   const std::string chain =
       EtText().compute(1, 0).compute(2, 100, {1}).compute(3, 0, {1}).compute(4, 50, {3, 2}).compute(5, 0, {4}).str();
   Job lone({chain});
-  CHECK(time_of(*lone).value() == Approx(150e-6));
+  CHECK(job_time(*lone).value() == Approx(150e-6));
   Job backwards({EtText().compute(4, 50, {2}).compute(2, 100, {1}).compute(1, 0).str()});
-  CHECK(time_of(*backwards).value() == Approx(150e-6));
+  CHECK(job_time(*backwards).value() == Approx(150e-6));
   const double reduce = 2 * 0.5 * (1 << 20) / 50e9 + 2e-6;
-  Job both(same(2, EtText().compute(1, 0).collective(2, 0, 1 << 20, {1}).compute(3, 30, {2})));
-  CHECK(time_of(*both).value() == Approx(reduce + 30e-6).epsilon(1e-9));
+  Job both(same_as(2, EtText().compute(1, 0).collective(2, 0, 1 << 20, {1}).compute(3, 30, {2})));
+  CHECK(job_time(*both).value() == Approx(reduce + 30e-6).epsilon(1e-9));
 }
 
 TEST_CASE("the older layouts say the same", "[chakra]") {
@@ -196,7 +196,7 @@ TEST_CASE("the older layouts say the same", "[chakra]") {
   const double expected = 100e-6 + 3.0 / 4 * (1 << 20) / 50e9 + 3e-6;
   Job job(std::vector(4, old));
   CHECK((*job).traces[0].schema == EtSchema::attributes);
-  CHECK(time_of(*job).value() == Approx(expected).epsilon(1e-9));
+  CHECK(job_time(*job).value() == Approx(expected).epsilon(1e-9));
 
   // 0.0.1: a field per property, kinds counted from load = 1.
   WireWriter first, second;
@@ -214,7 +214,7 @@ TEST_CASE("the older layouts say the same", "[chakra]") {
   const std::string oldest = EtText("").message(first).message(second).str();
   Job fields(std::vector(4, oldest));
   CHECK((*fields).traces[0].schema == EtSchema::fields);
-  CHECK(time_of(*fields).value() == Approx(expected).epsilon(1e-9));
+  CHECK(job_time(*fields).value() == Approx(expected).epsilon(1e-9));
 }
 
 TEST_CASE("control dependencies are waited for, unless PyTorch means callers by them", "[chakra]") {
@@ -222,13 +222,13 @@ TEST_CASE("control dependencies are waited for, unless PyTorch means callers by 
   ordered.node(1, testing::kCompute, {}, 100, EtAttributes().integer("stream", 1));
   ordered.node(2, testing::kCompute, {}, 100, EtAttributes().integer("stream", 2), {1});
   Job job({ordered.str()});
-  CHECK(time_of(*job).value() == Approx(200e-6));
+  CHECK(job_time(*job).value() == Approx(200e-6));
 
   EtText called;
   called.node(1, testing::kCompute, {}, 100, EtAttributes().integer("stream", 1).integer("rf_id", 3), {1, 77});
   called.node(2, testing::kCompute, {}, 100, EtAttributes().integer("stream", 2), {1});
   Job calls({called.str()});
-  CHECK(time_of(*calls).value() == Approx(100e-6));
+  CHECK(job_time(*calls).value() == Approx(100e-6));
 }
 
 TEST_CASE("a trace that cannot be read is refused with node and byte", "[chakra]") {
@@ -263,7 +263,7 @@ TEST_CASE("ranks whose collectives do not belong together are refused", "[chakra
   const auto refusal = [](const std::vector<std::string>& traces, std::vector<CommGroup> groups = {}) {
     Job job(traces, std::move(groups));
     try {
-      time_of(*job);
+      job_time(*job);
     } catch (const InputError& error) {
       return std::string(error.what());
     }

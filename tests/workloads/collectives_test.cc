@@ -39,11 +39,11 @@ std::vector<RankId> first_ranks(int n) {
   return ranks;
 }
 
-Seconds replayed(Topology& t, const OperationGraph& graph) { return replay(graph, t.network(), {}).makespan; }
+Seconds replayed_time(Topology& t, const OperationGraph& graph) { return replay(graph, t.network(), {}).makespan; }
 
 Seconds time_of(const ClusterSpec& cluster, std::string_view name, Bytes bytes, int ranks, int copies = 1) {
   Topology t(cluster);
-  return replayed(t, make_collective_graph(t, *find_collective(name), bytes, ranks, copies, nullptr));
+  return replayed_time(t, make_collective_graph(t, *find_collective(name), bytes, ranks, copies, nullptr));
 }
 
 Seconds time_of(Topology& t, const CollectivePhase& phase) {
@@ -51,7 +51,7 @@ Seconds time_of(Topology& t, const CollectivePhase& phase) {
   std::vector<LaneId> lanes;
   for (std::size_t i = 0; i < phase.size(); ++i) lanes.push_back(graph.add_lane(RankId::at(i), "network"));
   append_collective(graph, lanes, std::span(&phase, 1));
-  return replayed(t, std::move(graph).build());
+  return replayed_time(t, std::move(graph).build());
 }
 
 /// All-to-all with one flow per pair instead of one per port: exact under any load, and slow.

@@ -14,7 +14,7 @@ using namespace flopcast;
 
 namespace {
 
-RoutingRequest deepseek_v3(int ranks) {
+RoutingRequest v3_routing(int ranks) {
   return {.ranks = ranks,
           .ranks_per_node = 8,
           .experts = 256,
@@ -85,10 +85,10 @@ TEST_CASE("no rank gets more than every token once", "[collectives]") {
 }  // namespace
 
 TEST_CASE("expected nodes and ranks agree with drawing tokens") {
-  RoutingRequest r = deepseek_v3(64);
+  RoutingRequest r = v3_routing(64);
   SECTION("DeepSeek-V3 on 8 nodes") {}
-  SECTION("on 4 nodes, two groups each") { r = deepseek_v3(32); }
-  SECTION("on 16 nodes, two to a group") { r = deepseek_v3(128); }
+  SECTION("on 4 nodes, two groups each") { r = v3_routing(32); }
+  SECTION("on 16 nodes, two to a group") { r = v3_routing(128); }
   SECTION("no groups") { r.groups = r.groups_per_token = 1; }
   SECTION("groups that nodes cut across") {
     r = {.ranks = 40,
@@ -110,12 +110,12 @@ TEST_CASE("DeepSeek-V3's tokens reach 3.6 of at most 4 nodes") {
   // 8 groups of 32 experts, one per node, 4 kept: 4 (1 - C(96,8)/C(128,8)).
   double missed = 1.0;
   for (int i = 0; i < 8; ++i) missed *= (96.0 - i) / (128.0 - i);
-  CHECK(expected_nodes(deepseek_v3(64)) == Approx(4 * (1 - missed)));
-  CHECK(expected_nodes(deepseek_v3(64)) == Approx(3.63).epsilon(0.01));
+  CHECK(expected_nodes(v3_routing(64)) == Approx(4 * (1 - missed)));
+  CHECK(expected_nodes(v3_routing(64)) == Approx(3.63).epsilon(0.01));
 }
 
 TEST_CASE("what is sent is received, balanced or not") {
-  RoutingRequest r = deepseek_v3(64);
+  RoutingRequest r = v3_routing(64);
   if (GENERATE(false, true))
     for (int i = 0; i < 64; ++i) r.rank_load.push_back(0.5 + i / 40.0);
   const auto traffic = expert_traffic(r);
@@ -125,19 +125,19 @@ TEST_CASE("what is sent is received, balanced or not") {
 }
 
 TEST_CASE("balanced traffic: remote nodes over the NIC, other GPUs of the node over NVLink") {
-  const RoutingRequest r = deepseek_v3(64);
+  const RoutingRequest r = v3_routing(64);
   const ExpertTraffic t = expert_traffic(r)[17];
   const double sent = 4096.0 * 7392;
   CHECK(t.nic_out.value() == Approx(sent * expected_nodes(r) * 7 / 8));
   CHECK(t.nic_in.value() == Approx(t.nic_out.value()));
   CHECK(t.nvlink_in.value() == Approx(sent * expected_ranks(r) * 7 / 8));
-  const ExpertTraffic alone = expert_traffic(deepseek_v3(8))[0];
+  const ExpertTraffic alone = expert_traffic(v3_routing(8))[0];
   CHECK(alone.nic_out.value() == 0.0);
-  CHECK(alone.nvlink_out.value() == Approx(sent * expected_ranks(deepseek_v3(8)) * 7 / 8));
+  CHECK(alone.nvlink_out.value() == Approx(sent * expected_ranks(v3_routing(8)) * 7 / 8));
 }
 
 TEST_CASE("a hot rank draws more over NVLink, its node more over the NICs, and no token is sent twice") {
-  RoutingRequest r = deepseek_v3(64);
+  RoutingRequest r = v3_routing(64);
   const auto even = expert_traffic(r);
   r.rank_load.assign(64, 1.0);
   r.rank_load[3] = 3.0;
@@ -180,7 +180,7 @@ TEST_CASE("replayed dispatch and combine take the closed-form time, alone and ov
   Topology t(c);
   std::vector<RankId> ranks;
   for (int i = 0; i < c.gpus(); ++i) ranks.push_back(RankId::at(i));
-  const auto traffic = expert_traffic(deepseek_v3(c.gpus()));
+  const auto traffic = expert_traffic(v3_routing(c.gpus()));
   for (const ExpertOp op : {ExpertOp::dispatch, ExpertOp::combine}) {
     const auto phase = expert_collective(t, links, {ranks, traffic, op, overlapped, sms});
     GraphBuilder graph;

@@ -8,9 +8,9 @@
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/topology.h"
 #include "scenarios/read/calibrations/calibration_file.h"
-#include "scenarios/read/libraries/libraries.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
+#include "tests/libraries.h"
 #include "tests/paths.h"
 #include "workloads/collectives/link_fit.h"
 
@@ -18,10 +18,7 @@ using namespace flopcast;
 
 namespace {
 
-const Libraries& libraries() {
-  static const Libraries all({flopcast::testing::source_dir()});
-  return all;
-}
+using test::libraries;
 
 ClusterSpec cluster_of(const std::string& node, int nodes) {
   ClusterSpec cluster;

@@ -22,7 +22,7 @@ std::vector<Request> mixture(int count, double rate, std::uint64_t seed, int lon
   return requests;
 }
 
-bool same(const RequestResult& a, const RequestResult& b) {
+bool same_result(const RequestResult& a, const RequestResult& b) {
   return a.id == b.id && a.outcome == b.outcome && a.arrival == b.arrival && a.scheduled == b.scheduled &&
          a.first_token == b.first_token && a.finish == b.finish && a.output_tokens == b.output_tokens;
 }
@@ -95,7 +95,7 @@ TEST_CASE("jumping over iterations changes nothing", "[serving]") {
         const ToyRun without = run_toy(config, {&pricer}, requests);
         REQUIRE(with.results.size() == 400);
         REQUIRE(without.results.size() == 400);
-        for (std::size_t i = 0; i < with.results.size(); ++i) CHECK(same(with.results[i], without.results[i]));
+        for (std::size_t i = 0; i < with.results.size(); ++i) CHECK(same_result(with.results[i], without.results[i]));
         CHECK(with.totals.gaps.mean() == without.totals.gaps.mean());
         CHECK(with.totals.gaps.quantile(0.95) == without.totals.gaps.quantile(0.95));
         CHECK(with.totals.pools[0].mean_kv_share == without.totals.pools[0].mean_kv_share);
@@ -158,7 +158,7 @@ TEST_CASE("speculation speeds decoding up by its yield", "[serving]") {
   CHECK(run.results[0].tpot().value() == Approx(0.010 / 1.8).epsilon(0.01));
   CHECK(run.results[0].output_tokens == 1801);
   config.pools[0].replica.jump = false;
-  CHECK(same(run_toy(config, {&pricer}, {toy_request(0, 10, 1801)}).results[0], run.results[0]));
+  CHECK(same_result(run_toy(config, {&pricer}, {toy_request(0, 10, 1801)}).results[0], run.results[0]));
 }
 
 // One request at a time, no answer beyond the first token: a single server. Waiting times of M/M/1, M/D/1 and
@@ -326,7 +326,7 @@ TEST_CASE("a chain of pools loses nothing when replicas fail, scale and jump", "
   CHECK(with.totals.metrics.all().left() == 1500);
   CHECK(with.totals.metrics.all().balanced());
   REQUIRE(with.results.size() == without.results.size());
-  for (std::size_t i = 0; i < with.results.size(); ++i) CHECK(same(with.results[i], without.results[i]));
+  for (std::size_t i = 0; i < with.results.size(); ++i) CHECK(same_result(with.results[i], without.results[i]));
   for (const PoolTotals& pool : with.totals.pools) CHECK(pool.pages_in_use == 0);
 }
 
@@ -353,7 +353,7 @@ TEST_CASE("jumping changes nothing with prefill and decode apart", "[serving]") 
   const ToyRun without = run_toy(config, {&prompts, &answers}, requests, &second);
   REQUIRE(with.results.size() == 300);
   REQUIRE(without.results.size() == 300);
-  for (std::size_t i = 0; i < 300; ++i) CHECK(same(with.results[i], without.results[i]));
+  for (std::size_t i = 0; i < 300; ++i) CHECK(same_result(with.results[i], without.results[i]));
   CHECK(with.totals.pools[0].pages_in_use == 0);
   CHECK(with.totals.pools[1].pages_in_use == 0);
 }
@@ -537,7 +537,7 @@ TEST_CASE("iterations put together ahead lose nothing, and jumping over them cha
     replica.jump = false;
     const ToyRun without = run_toy(config, {&pricer}, requests);
     REQUIRE(with.results.size() == 400);
-    for (std::size_t i = 0; i < with.results.size(); ++i) CHECK(same(with.results[i], without.results[i]));
+    for (std::size_t i = 0; i < with.results.size(); ++i) CHECK(same_result(with.results[i], without.results[i]));
     CHECK(with.totals.metrics.all().balanced());
     CHECK(with.totals.pools[0].pages_in_use == 0);
   }

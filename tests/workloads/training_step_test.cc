@@ -10,6 +10,7 @@
 #include "sim/base/random.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
+#include "tests/libraries.h"
 #include "tests/paths.h"
 #include "workloads/training/prices/exchange_times.h"
 #include "workloads/training/prices/step_prices.h"
@@ -18,10 +19,7 @@ using namespace flopcast;
 
 namespace {
 
-const Libraries& libraries() {
-  static const Libraries value({flopcast::testing::source_dir()});
-  return value;
-}
+using test::libraries;
 
 /// DeepSeek-V3's scenario cut down to 64 GPUs: 4 stages, 16 replicas, experts over 8 GPUs.
 Scenario small(std::vector<std::string> sets = {}) {

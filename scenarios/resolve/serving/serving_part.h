@@ -41,6 +41,10 @@ struct ServingPart {
 /// Streams, their lengths, arrivals, promises and rules.
 void load_traffic(const ServingPart& serving);
 
+/// Faults of a pool that cannot be: degrees that do not fit the model, what its GPU lacks, weights and caches that do
+/// not fit into memory.
+void check_pool(const ServingPart& serving, const PoolSpec& spec, const std::string& path);
+
 /// The model that `speculation.model` names, of each pool.
 void load_draft_model(ServingPart serving, EngineConfig& engine);
 

@@ -44,7 +44,7 @@ TrafficClass drawn(decltype(TrafficClass::arrivals) arrivals) {
           .lengths = DrawnLengths{RandomNumber::log_normal(1000, 1), RandomNumber::fixed(100)}};
 }
 
-bool same(const Request& a, const Request& b) {
+bool same_request(const Request& a, const Request& b) {
   return a.arrival == b.arrival && a.input_tokens == b.input_tokens && a.prefix == b.prefix && a.session == b.session;
 }
 
@@ -54,10 +54,10 @@ TEST_CASE("the same seed gives the same requests, another one others", "[workloa
   config.classes.back().sessions = Sessions{.turns = RandomNumber::uniform(1, 5), .system_prompt_tokens = 200};
   const auto first = all_of(*make_traffic(config)), second = all_of(*make_traffic(config));
   REQUIRE(first.size() == 500);
-  REQUIRE(std::equal(first.begin(), first.end(), second.begin(), second.end(), same));
+  REQUIRE(std::equal(first.begin(), first.end(), second.begin(), second.end(), same_request));
   config.seed = 2;
   const auto other = all_of(*make_traffic(config));
-  CHECK_FALSE(std::equal(first.begin(), first.end(), other.begin(), other.end(), same));
+  CHECK_FALSE(std::equal(first.begin(), first.end(), other.begin(), other.end(), same_request));
 }
 
 TEST_CASE("traffic ends with its duration or number of requests", "[workloads][serving]") {

@@ -15,7 +15,7 @@ constexpr double kCacheThreshold = 0.3;  // of the prompt
 constexpr std::int64_t kBalanceAbsolute = 64;
 constexpr double kBalanceRelative = 1.5;
 
-class CacheAware final : public Router {
+class CacheAware final : public CircleRouter {
  public:
   std::size_t choose(const Request& request, std::span<const ReplicaView> replicas) override {
     std::int64_t fewest = std::numeric_limits<std::int64_t>::max(), most = 0;
@@ -29,19 +29,12 @@ class CacheAware final : public Router {
     const bool uneven =
         most - fewest > kBalanceAbsolute && static_cast<double>(most) > kBalanceRelative * static_cast<double>(fewest);
     const bool held = longest > kCacheThreshold * request.input_tokens;
-    return least(replicas, turn_++, [&](const ReplicaView& view) {
+    return next_least(replicas, [&](const ReplicaView& view) {
       // Of those that hold as much the one with the fewest requests.
       const std::int64_t misses = !uneven && held ? longest - view.prefix_match_tokens : 0;
       return std::pair(misses, view.outstanding);
     });
   }
-  bool archive(StateArchive& state) override {
-    state(turn_);
-    return true;
-  }
-
- private:
-  std::size_t turn_ = 0;
 };
 
 }  // namespace

@@ -25,4 +25,22 @@ std::size_t least(std::span<const ReplicaView> replicas, std::size_t begin, Cost
   return best;
 }
 
+/// A router that keeps nothing but where its circle begins.
+class CircleRouter : public Router {
+ public:
+  bool archive(StateArchive& state) final {
+    state(begin_);
+    return true;
+  }
+
+ protected:
+  /// The replica with the least `cost(view)`, from the next beginning on.
+  template <class Cost>
+  std::size_t next_least(std::span<const ReplicaView> replicas, Cost&& cost) {
+    return least(replicas, begin_++, cost);
+  }
+
+  std::size_t begin_ = 0;
+};
+
 }  // namespace flopcast

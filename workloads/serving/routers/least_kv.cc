@@ -11,18 +11,11 @@ double filled(const ReplicaView& view) {
   return tokens / static_cast<double>(view.kv_capacity_tokens > 0 ? view.kv_capacity_tokens : 1);
 }
 
-class LeastKv final : public Router {
+class LeastKv final : public CircleRouter {
  public:
   std::size_t choose(const Request&, std::span<const ReplicaView> replicas) override {
-    return least(replicas, turn_++, filled);
+    return next_least(replicas, filled);
   }
-  bool archive(StateArchive& state) override {
-    state(turn_);
-    return true;
-  }
-
- private:
-  std::size_t turn_ = 0;
 };
 
 }  // namespace

@@ -5,18 +5,11 @@
 namespace flopcast::rows {
 namespace {
 
-class LeastOutstanding final : public Router {
+class LeastOutstanding final : public CircleRouter {
  public:
   std::size_t choose(const Request&, std::span<const ReplicaView> replicas) override {
-    return least(replicas, turn_++, [](const ReplicaView& view) { return view.outstanding; });
+    return next_least(replicas, [](const ReplicaView& view) { return view.outstanding; });
   }
-  bool archive(StateArchive& state) override {
-    state(turn_);
-    return true;
-  }
-
- private:
-  std::size_t turn_ = 0;
 };
 
 }  // namespace

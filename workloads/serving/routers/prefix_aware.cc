@@ -8,21 +8,14 @@
 namespace flopcast::rows {
 namespace {
 
-class PrefixAware final : public Router {
+class PrefixAware final : public CircleRouter {
  public:
   std::size_t choose(const Request& request, std::span<const ReplicaView> replicas) override {
-    return least(replicas, turn_++, [&](const ReplicaView& view) {
+    return next_least(replicas, [&](const ReplicaView& view) {
       const std::int64_t to_compute = request.input_tokens - view.prefix_match_tokens;
       return to_compute + view.queued_tokens + view.kv_tokens;
     });
   }
-  bool archive(StateArchive& state) override {
-    state(turn_);
-    return true;
-  }
-
- private:
-  std::size_t turn_ = 0;
 };
 
 }  // namespace

@@ -5,20 +5,13 @@
 namespace flopcast::rows {
 namespace {
 
-class RoundRobin final : public Router {
+class RoundRobin final : public CircleRouter {
  public:
   std::size_t choose(const Request&, std::span<const ReplicaView> replicas) override {
-    const std::size_t chosen = least(replicas, next_, [](const ReplicaView&) { return 0; });
-    if (chosen != kNoReplica) next_ = chosen + 1;
+    const std::size_t chosen = least(replicas, begin_, [](const ReplicaView&) { return 0; });
+    if (chosen != kNoReplica) begin_ = chosen + 1;
     return chosen;
   }
-  bool archive(StateArchive& state) override {
-    state(next_);
-    return true;
-  }
-
- private:
-  std::size_t next_ = 0;
 };
 
 }  // namespace
