@@ -1,4 +1,5 @@
 #include "scenarios/resolve/serving/load_serving.h"
+#include "scenarios/resolve/laws/training_laws.h"
 
 #include <algorithm>
 #include <cmath>
@@ -254,6 +255,10 @@ class ServingLoader : private ServingPart {
     if (model.attention.heads % plan.tensor != 0)
       fault(path + ".tensor", fmt::format("{}", plan.tensor),
             fmt::format("a divisor of the {} heads of {}", model.attention.heads, model.name));
+    else if (!splits_key_heads(model, plan.tensor))
+      fault(path + ".tensor", fmt::format("{}", plan.tensor),
+            fmt::format("a divisor or a multiple of the {} heads of keys and values of {}", model.attention.kv_heads,
+                        model.name));
     if (plan.pipeline > model.layers)
       fault(path + ".pipeline", fmt::format("{}", plan.pipeline),
             fmt::format("at most the {} layers of {}", model.layers, model.name));
@@ -338,7 +343,10 @@ class ServingLoader : private ServingPart {
       const ReplicaMemory memory = replica_memory(engine, node.gpu);
       if (memory.table.total() <= memory.usable) least = plan;
     };
-    const auto cuts = [&](int tensor) { return tensor <= node.gpus && engine.model.attention.heads % tensor == 0; };
+    const auto cuts = [&](int tensor) {
+      return tensor <= node.gpus && engine.model.attention.heads % tensor == 0 &&
+             splits_key_heads(engine.model, tensor);
+    };
     int widest = 1;
     while (cuts(2 * widest)) widest *= 2;
     for (int tensor = 1; tensor <= widest; tensor *= 2) {
