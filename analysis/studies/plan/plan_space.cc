@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "scenarios/resolve/laws/training_laws.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/training/stages.h"
@@ -183,11 +184,15 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
   const auto has = [&](const char* degree) { return std::find(lacks.begin(), lacks.end(), degree) == lacks.end(); };
   const bool moe = model.moe.experts > 0 && has("expert");
 
-  // Tensor parallelism beyond the GPUs that NVLink joins is possible and never wise.
-  vary(space.tensor, "training.plan.tensor", &C::tensor,
-       divisors(std::gcd<std::int64_t>(model.attention.heads, model.ffn_width),
-                has("tensor") ? std::min(space.gpus, std::max(8, space.gpus_per_node)) : 1),
-       plan.tensor);
+  // Tensor parallelism beyond the GPUs that NVLink joins is possible and never wise, nor are groups of which some lie
+  // across two nodes.
+  std::vector<int> tensor = divisors(std::gcd<std::int64_t>(model.attention.heads, model.ffn_width),
+                                     has("tensor") ? std::min(space.gpus, std::max(8, space.gpus_per_node)) : 1);
+  std::erase_if(tensor, [&](int t) {
+    const bool straddles = space.gpus_per_node % t != 0 && t % space.gpus_per_node != 0;
+    return straddles || !splits_key_heads(model, t);
+  });
+  vary(space.tensor, "training.plan.tensor", &C::tensor, std::move(tensor), plan.tensor);
   vary(space.context, "training.plan.context", &C::context,
        divisors(std::gcd<std::int64_t>(batch.sequence_length, space.gpus),
                 has("context") ? std::max<std::int64_t>(1, batch.sequence_length / kFewestTokensPerGpu) : 1),
@@ -230,12 +235,17 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
     space.split = allowed.of("training.plan.layer_split", std::vector{space.first.split},
                              [](C& c, C::Split value) { c.split = value; });
   } else {
-    vary(space.split, "training.plan.layer_split", &C::split, {C::Split::balanced, C::Split::even},
-         split_named(plan.layer_split));
+    // What the software cannot do is not searched: one that spreads layers evenly has no other way.
+    std::vector<C::Split> splits{C::Split::even};
+    if (!base.software.even_split) splits.insert(splits.begin(), C::Split::balanced);
+    vary(space.split, "training.plan.layer_split", &C::split, std::move(splits), split_named(plan.layer_split));
   }
   vary(space.context_exchange, "training.plan.context_exchange", &C::context_exchange,
        {ContextExchange::ring, ContextExchange::all_gather}, plan.context_exchange);
-  std::vector<ExpertDispatcher> dispatchers{ExpertDispatcher::deep_ep};
+  std::vector<ExpertDispatcher> dispatchers;
+  if (!moe || base.software.deep_ep) dispatchers.push_back(ExpertDispatcher::deep_ep);
+  if (moe && base.software.dispatcher == ExpertDispatcher::hybrid_ep)
+    dispatchers.push_back(ExpertDispatcher::hybrid_ep);
   if (moe) dispatchers.push_back(ExpertDispatcher::all_to_all);
   vary(space.dispatcher, "training.plan.dispatcher", &C::dispatcher, std::move(dispatchers), plan.dispatcher);
   const auto either = [](bool first, bool matters) {
@@ -267,7 +277,7 @@ std::vector<PlanChoice> PlanSpace::shapes() const {
         if (gpus % others != 0) continue;
         const int d = static_cast<int>(gpus / others);
         if (std::find(data.begin(), data.end(), d) == data.end()) continue;
-        if (model.attention.heads % t != 0 || model.ffn_width % t != 0) continue;
+        if (model.attention.heads % t != 0 || model.ffn_width % t != 0 || !splits_key_heads(model, t)) continue;
         if (t > 1 && !first.sequence_parallel && model.moe.experts > 0 && base.software.experts_split_sequence)
           continue;
         if (base.batch.sequence_length % c != 0) continue;

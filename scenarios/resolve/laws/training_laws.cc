@@ -110,6 +110,15 @@ void check_tensor(const ParallelPlan& plan, const ModelConfig& model, const std:
                      fmt::format("a divisor of the {} attention heads of {}", model.attention.heads, model.name)),
         fmt::format("tensor: {}", std::gcd(model.attention.heads, plan.tensor))));
   }
+  // Grouped queries: a rank has whole heads of keys and values, or ranks share one. Megatron-Core and vLLM refuse the
+  // rest ("num_query_groups must be a multiple or divisor of tensor_model_parallel_size").
+  if (model.attention.heads % plan.tensor == 0 && !splits_key_heads(model, plan.tensor)) {
+    faults.push_back(
+        with_remedy(places.fault(field, found,
+                                 fmt::format("a divisor or a multiple of the {} heads of keys and values of {}",
+                                             model.attention.kv_heads, model.name)),
+                    fmt::format("tensor: {}", std::gcd(model.attention.kv_heads, plan.tensor))));
+  }
   if (model.ffn_width % plan.tensor != 0) {
     faults.push_back(
         places.fault(field, found, fmt::format("a divisor of the FFN width {} of {}", model.ffn_width, model.name)));
@@ -138,6 +147,17 @@ void check_sharding(const ParallelPlan& plan, const std::string& path, const Pla
         fmt::format("shard_group: {}", std::gcd(plan.shard_group, plan.replicas()))));
   }
 }
+
+}  // namespace
+
+bool splits_key_heads(const ModelConfig& model, int tensor) {
+  if (model.attention.type != AttentionType::grouped_query) return true;
+  const auto splits = [&](int keys) { return keys < 1 || keys % tensor == 0 || tensor % keys == 0; };
+  return splits(model.attention.kv_heads) &&
+         (model.attention.window.layers == 0 || splits(model.attention.window.kv_heads));
+}
+
+namespace {
 
 /// The number of micro-batches nearest to the request's with which the schedule can do; 0 if there is none.
 int nearest_micro_batches(const ScheduleRow& row, ScheduleRequest request) {

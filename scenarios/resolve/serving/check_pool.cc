@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/resolve/laws/training_laws.h"
 #include "scenarios/resolve/serving/serving_part.h"
 #include "workloads/serving/pricing/replica_memory.h"
 
@@ -34,6 +35,10 @@ class PoolCheck : private ServingPart {
     if (model.attention.heads % plan.tensor != 0)
       fault(path_ + ".tensor", fmt::format("{}", plan.tensor),
             fmt::format("a divisor of the {} heads of {}", model.attention.heads, model.name));
+    else if (!splits_key_heads(model, plan.tensor))
+      fault(path_ + ".tensor", fmt::format("{}", plan.tensor),
+            fmt::format("a divisor or a multiple of the {} heads of keys and values of {}", model.attention.kv_heads,
+                        model.name));
     if (plan.pipeline > model.layers)
       fault(path_ + ".pipeline", fmt::format("{}", plan.pipeline),
             fmt::format("at most the {} layers of {}", model.layers, model.name));
@@ -118,7 +123,10 @@ class PoolCheck : private ServingPart {
       const ReplicaMemory memory = replica_memory(engine, node.gpu);
       if (memory.table.total() <= memory.usable) least = plan;
     };
-    const auto cuts = [&](int tensor) { return tensor <= node.gpus && engine.model.attention.heads % tensor == 0; };
+    const auto cuts = [&](int tensor) {
+      return tensor <= node.gpus && engine.model.attention.heads % tensor == 0 &&
+             splits_key_heads(engine.model, tensor);
+    };
     int widest = 1;
     while (cuts(2 * widest)) widest *= 2;
     for (int tensor = 1; tensor <= widest; tensor *= 2) {
