@@ -176,7 +176,7 @@ TEST_CASE("a card's rows that cannot be are refused with their lines, and nothin
 }
 
 TEST_CASE("times that no such card can have taken are refused, with their lines and the unit that is likely") {
-  const TemporaryFolder folder;
+  const SmallFolder folder;
   const auto refused = [&](const char* time) {
     const fs::path card = folder.root() / "card.csv", out = folder.root() / "out";
     std::ofstream(card) << "op,shape,time_us,bytes,method,state\ngemm_fwd,M=4096 N=4096 K=8192," << time

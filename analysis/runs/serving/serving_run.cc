@@ -374,9 +374,8 @@ void notes_of(ServingReport& report) {
     report.notes.push_back("no request was answered to the end: latencies of answers are those of nobody");
   for (const StatedFault& fault : serving.failures.stated) {
     if (fault.at > report.totals.end)
-      report.notes.push_back(
-          fmt::format("the fault stated at {} comes after the last answer, at {}: it changed nothing",
-                      format_time(fault.at), format_time(report.totals.end)));
+      report.notes.push_back(fmt::format("the fault stated at {} comes after the end, at {}: it changed nothing",
+                                         format_time(fault.at), format_time(report.totals.end)));
     else if (fault.one_by_one)
       report.notes.push_back(fmt::format("a rolling restart from {} on: {} replicas one by one, {} each",
                                          format_time(fault.at), fault.replicas.size(), format_time(fault.repair)));
