@@ -175,6 +175,28 @@ TEST_CASE("a card's rows that cannot be are refused with their lines, and nothin
   CHECK_FALSE(fs::exists(out));
 }
 
+TEST_CASE("times that no such card can have taken are refused, with their lines and the unit that is likely") {
+  const SmallFolder folder;
+  const auto refused = [&](const char* time) {
+    const fs::path card = folder.root() / "card.csv", out = folder.root() / "out";
+    std::ofstream(card) << "op,shape,time_us,bytes,method,state\ngemm_fwd,M=4096 N=4096 K=8192," << time
+                        << ",0,graph,full_clock\n";
+    std::string said;
+    try {
+      calibrate({folder.root(), out, 1, true, {{"h800-sxm", card}}}, test::libraries());
+    } catch (const InputError& error) {
+      const Diagnostic& fault = error.diagnostics().front();
+      said = std::to_string(fault.line) + " " + fault.field + " " + fault.remedy;
+    }
+    CHECK_FALSE(fs::exists(out));
+    return said;
+  };
+  // 275 GFLOP: 278 us at the peak.
+  CHECK(refused("0.35").find("2 time_us times in microseconds, should these be milliseconds") == 0);
+  CHECK(refused("20").find("2 time_us") == 0);
+  CHECK(refused("350000").find("2 time_us times in microseconds, should these be nanoseconds") == 0);
+}
+
 TEST_CASE("rows that hide behind the time of an event pair are left out, with a word") {
   const auto read = [](const char* time) {
     const std::string row = std::string("gemm_fwd,M=64 N=64 K=64,") + time + ",0,event,full_clock\n";

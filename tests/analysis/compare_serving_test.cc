@@ -67,6 +67,23 @@ TEST_CASE("what changes in the requests is told, and a seed's effect is theirs",
   CHECK(requests("serving.seed=5") == before + "300 in all, 40 users, 200 tokens in and 100 out, seed 5");
 }
 
+TEST_CASE("blocks of prefixes follow the pages; faults and deadlines are causes like others", "[compare][serving]") {
+  const auto causes = [](const std::vector<std::string>& before, const std::vector<std::string>& after) {
+    const ScenarioComparison c = compare({loaded(before), loaded(after)}, options(Measure::tpot));
+    const Waterfall& w = c.waterfalls.at(0);
+    CHECK(w.unexplained == 0);
+    std::vector<std::string> ids;
+    for (const auto& cause : w.causes) ids.push_back(cause.id);
+    return ids;
+  };
+  using Ids = std::vector<std::string>;
+  const std::string talk = "serving.traffic.stream[0].conversation.turns=3";
+  CHECK(causes({talk}, {talk, "serving.replicas.page_tokens=16"}) == Ids{"engine"});
+  CHECK(causes({}, {"serving.fault[0].at=2 s", "serving.fault[0].node=0", "serving.fault[0].repair=3 s"}) ==
+        Ids{"upkeep"});
+  CHECK(causes({}, {"serving.traffic.stream[0].deadline=900 ms"}) == Ids{"traffic"});
+}
+
 TEST_CASE("services side by side: causes sum to the difference, and memory bandwidth is the one that decides",
           "[compare][serving]") {
   const Scenario h800 = loaded_service();

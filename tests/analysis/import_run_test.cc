@@ -457,6 +457,40 @@ TEST_CASE("flags that Megatron-LM refuses together are refused; of one that is s
                        !ContainsSubstring("--tensor-model-parallel-size 4") && ContainsSubstring("tensor: 8"));
 }
 
+TEST_CASE("what Megatron-LM refuses before it starts is refused here", "[analysis][import]") {
+  const std::string command =
+      "torchrun --nproc_per_node 8 --nnodes 8 --nnodes 4 pretrain_gpt.py --num-layers 32 --hidden-size 4096 "
+      "--num-attention-heads 32 --group-query-attention --num-query-groups 8 --swiglu --seq-length 4096 "
+      "--max-position-embeddings 8192 --vocab-size 128256 --micro-batch-size 1 --global-batch-size 96 --bf16 ";
+  // Of two statements to a launcher the last counts, as for all others.
+  CHECK(scenario_of(imported(command)).value().cluster.gpus() == 32);
+  const auto refused = [&](const std::string& more, const std::string& why) {
+    CHECK_THROWS_WITH(imported(command + more), ContainsSubstring(why));
+  };
+  refused("--num-layers 33 --pipeline-model-parallel-size 4", "found 33 layers for 4 stages");
+  refused("--seq-length 16384", "found 16384 tokens, expected at most --max-position-embeddings, 8192");
+  refused("--num-attention-heads 36 --num-query-groups 12 --tensor-model-parallel-size 8",
+          "found 8 ranks for 12 query groups");
+  refused("--recompute-granularity full", "full recomputation without a method");
+  refused("--recompute-granularity full --recompute-method uniform", "without a number of layers");
+  CHECK_THAT(
+      imported(command + "--recompute-granularity full --recompute-method uniform --recompute-num-layers 4").text,
+      ContainsSubstring("one layer in 4"));
+  const ImportedRun gathered = imported(command + "--fp8-param-gather");
+  CHECK(scenario_of(gathered).value().training->precision.parameters == Precision::bf16);
+  CHECK_THAT(gathered.text, ContainsSubstring("--fp8-param-gather has no effect without --fp8-format"));
+}
+
+TEST_CASE("TOML that TOML refuses is refused, with its line", "[analysis][import]") {
+  const auto titan = [](const std::string& more) {
+    return imported("[model]\nname = \"llama3\"\nflavor = \"8B\"\n[training]\nlocal_batch_size = 8\n" + more, "tt.toml",
+                    {.gpus = 64});
+  };
+  CHECK_THROWS_WITH(titan("local_batch_size = 4\n"), ContainsSubstring("tt.toml:6") && ContainsSubstring("in line 5"));
+  CHECK_THROWS_WITH(titan("foo = = 2\n"), ContainsSubstring("tt.toml:6") && ContainsSubstring("key = value"));
+  CHECK_THROWS_WITH(titan("seq_len = \"8192\"\n"), ContainsSubstring("a number, without quotes"));
+}
+
 TEST_CASE("windows and sinks of Megatron-LM's attention are the model's", "[analysis][import]") {
   const std::string text =
       imported(kMegatron + " --window-size 127,0 --window-attn-skip-freq 4 --softmax-type learnable").text;

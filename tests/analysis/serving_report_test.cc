@@ -462,5 +462,27 @@ TEST_CASE("prompts that an engine refuses are counted", "[analysis][serving]") {
              !ContainsSubstring("refuses"));
 }
 
+TEST_CASE("a service with a stated duration is clocked and paid for from 0 to its end", "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  std::string text = testing::kChat;
+  text.replace(text.find("requests: \"300\""), 15, "duration: \"300 s\"");
+  text.replace(text.find("requests_per_second: 4"), 22, "requests_per_second: 0.02");
+  const std::string file = folder.write("few.textproto", text);
+  const JsonNumbers few(flopcast("run " + file + " --json -").out);
+  CHECK(few.at("serving.duration_s") == Approx(300));
+  const double requests = few.at("serving.requests");
+  REQUIRE(requests > 0);
+  CHECK(few.at("serving.requests_per_s") == Approx(requests / 300));
+}
+
+TEST_CASE("a warm-up that leaves nothing is said to leave nothing out", "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("chat.textproto", testing::kChat);
+  CHECK_THAT(testing::one_line(flopcast("run " + file + " --set 'serving.warm_up=10 d'").out),
+             ContainsSubstring("nothing is left out"));
+  CHECK_THAT(flopcast("run " + file + " --set 'serving.warm_up=10 d' --set 'serving.traffic.duration=1 d'").err,
+             ContainsSubstring("warm_up"));
+}
+
 }  // namespace
 }  // namespace flopcast

@@ -138,16 +138,24 @@ TEST_CASE("a board's limit that no card keeps is said to be one", "[what-if]") {
   CHECK(step({unkept}) == Approx(step({"cluster.gpu_override.tdp=150 W"})));
 }
 
-TEST_CASE("hours of a run that states how it is interrupted are as sure as its step", "[what-if]") {
+TEST_CASE("hours of a run that states how it is interrupted are as unsure as its step and its own failures",
+          "[what-if]") {
   const std::string run =
       "run { phase { name: \"all\" tokens: \"10B\" } }\nprice { gpu: \"2 USD/h\" source: \"assumed\" }\n";
-  const auto of = [&](const std::string& name) {
-    return figure(kStep + run, {"resilience.checkpoint_interval=1 h"}, name);
+  const auto of = [&](const std::string& name, const std::string& rate) {
+    return figure(kStep + run, {"resilience.checkpoint_interval=1 h", "resilience.failure_rate=" + rate}, name);
   };
-  for (const char* quantile : {"p5", "p50", "p95"}) {
-    CHECK(of(std::string("projection.gpu_hours_range.") + quantile) / of("projection.gpu_hours") ==
-          Approx(of(std::string("training.step_time_range_s.") + quantile) / of("training.step_time_s")));
-  }
+  const auto over_hours = [&](const std::string& quantile, const std::string& rate) {
+    return of("projection.gpu_hours_range." + quantile, rate) / of("projection.gpu_hours", rate);
+  };
+  const auto over_step = [&](const std::string& quantile) {
+    return of("training.step_time_range_s." + quantile, "0 per GPU-hour") /
+           of("training.step_time_s", "0 per GPU-hour");
+  };
+  const std::string often = "1e-2 per GPU-hour";
+  CHECK(over_hours("p5", often) <= over_step("p5") * (1 + 1e-6));
+  CHECK(over_hours("p95", often) > over_step("p95") * (1 - 1e-6));
+  CHECK(over_hours("p95", often) >= over_hours("p95", "0 per GPU-hour") * (1 - 1e-6));
 }
 
 TEST_CASE("what is stated and changes nothing is said to", "[what-if]") {

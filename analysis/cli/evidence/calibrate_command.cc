@@ -25,6 +25,7 @@ struct CalibrateArguments {
   std::vector<std::string> serving;
   std::string scenario;
   std::string profile;
+  bool force = false;
 };
 
 /// The folder that the program reads its calibration from, so that the next run uses the new one.
@@ -49,6 +50,7 @@ void check_task(const CalibrateArguments& arguments) {
   only(arguments.options.allow_missing, "--allow-missing", false);
   only(!arguments.scenario.empty(), "--scenario", true);
   only(!arguments.profile.empty(), "--profile", true);
+  only(arguments.force, "--force", true);
   if (server && arguments.scenario.empty())
     faults.push_back(option_fault("--scenario", "nothing", "the deployment that was measured"));
   if (!faults.empty()) throw InputError(std::move(faults));
@@ -107,6 +109,14 @@ void calibrate_server(const CalibrateArguments& arguments) {
   const ServerFit fit = fit_server(loads, scenario.value(), what);
   show(fit.summary);
   for (const std::string& warning : fit.warnings) tell("warning: " + warning);
+  if (fit.worse) {
+    const std::string said =
+        "loads that were kept back are further off than before: the engine's own times predict this server better";
+    if (!arguments.profile.empty() && !arguments.force)
+      throw InputError(Diagnostic{"", 0, 0, "--profile", said, "a profile that is better than its engine's", "",
+                                  "more loads, or --force to write it all the same"});
+    tell("warning: " + said);
+  }
   if (!arguments.profile.empty()) write_text_in_new_folder(arguments.profile, fit.profile);
 }
 
@@ -133,6 +143,7 @@ void add_calibrate_command(Command& program) {
             .option("--profile", arguments.profile,
                     "With --serving: the file for the engine's profile, engines/NAME.textproto of a library of yours")
             .value_name("FILE");
+        command.flag("--force", arguments.force, "With --profile: write one that is worse than its engine's, too");
         command
             .option("--add", arguments.cards,
                     "Kernels of a card of your own: rows of hwmodels/calibration/measure/measure_card.py, a trace of "

@@ -95,6 +95,52 @@ class FittedFiles {
 constexpr const char* kKernelFile = "kernel_calibration.textproto";
 constexpr const char* kLinkFile = "link_calibration.textproto";
 
+/// Rows that no such chip can have taken, which are times in another unit or of another card.
+/// @param lines of the file; null: a profile, whose kernels have no lines
+/// @throws InputError with the first of them, the others counted.
+void check_possible(const CardMeasurements& rows, const GpuSpec& gpu, const CsvTable* lines, const std::string& file) {
+  // Clocks go some percent over those that peaks are quoted at; what lies in L2 is read several times as fast as HBM.
+  constexpr double kOverPeak = 1.2, kOverMemory = 10;
+  // The slowest kernels that are fitted, skewed and small ones, stay within a fifth of this.
+  constexpr double kSlowest = 100, kShortestUs = 20;
+  constexpr std::size_t kShown = 5;
+  std::vector<Diagnostic> faults;
+  std::size_t more = 0;
+  const auto refuse = [&](int line, std::string found, std::string expected, std::string remedy) {
+    if (faults.size() >= kShown) {
+      ++more;
+      return;
+    }
+    faults.push_back(
+        Diagnostic{file, line, 0, "time_us", std::move(found), std::move(expected), "", std::move(remedy)});
+  };
+  for (const Measurement& m : rows.kernels) {
+    const int line = lines != nullptr ? lines->line(m.row) : 0;
+    const double work = std::visit([](const auto& shape) { return flop(shape).value(); }, m.shape);
+    const double bytes = std::visit([](const auto& shape) { return least_bytes(shape); }, m.shape);
+    const auto* product = std::get_if<GemmShape>(&m.shape);
+    const double peak = gpu.peak(product != nullptr ? product->precision : Precision::bf16).value();
+    const double rate = work / (m.microseconds * 1e-6);
+    const double least = 1e6 * std::max(work / peak, bytes / gpu.hbm_bandwidth.value());
+    if (rate > kOverPeak * peak)
+      refuse(line, fmt::format("{:.4g} us, which is {:.4g} TFLOPS", m.microseconds, rate / 1e12),
+             fmt::format("at most the {:.4g} TFLOPS of {}", peak / 1e12, gpu.name),
+             "times in microseconds, should these be milliseconds or of more than one chip");
+    else if (m.microseconds > kSlowest * (least + kShortestUs))
+      refuse(line, fmt::format("{:.4g} us", m.microseconds),
+             fmt::format("hardly more than the {:.4g} us that its work takes on {}", least, gpu.name),
+             "times in microseconds, should these be nanoseconds");
+  }
+  for (const MemoryMeasurement& m : rows.memory)
+    if (const double rate = m.bytes / (m.microseconds * 1e-6); rate > kOverMemory * gpu.hbm_bandwidth.value())
+      refuse(0, fmt::format("{}: {:.4g} us, which is {:.4g} TB/s", m.name, m.microseconds, rate / 1e12),
+             fmt::format("near the {:.4g} TB/s of {}'s memory", gpu.hbm_bandwidth.value() / 1e12, gpu.name),
+             "times in microseconds, should these be milliseconds");
+  if (more > 0)
+    faults.push_back(Diagnostic{file, 0, 0, "", fmt::format("{} more of these, not shown", more), "none", ""});
+  if (!faults.empty()) throw InputError(std::move(faults));
+}
+
 /// The rows of a user's own card; its tables go by its file's name.
 void add_card(CalibrationInput& input, const CardFile& card, const std::vector<GpuSpec>& gpus,
               std::vector<CardProfile>& profiles, std::vector<std::string>& notes) {
@@ -104,7 +150,9 @@ void add_card(CalibrationInput& input, const CardFile& card, const std::vector<G
   const std::string file = card.file.string();
   if (is_profile(card.file)) profiles.push_back({card.gpu, card.file.stem().string(), read_profile(card.file)});
   const std::string table = is_profile(card.file) ? card_table(profiles.back().profile) : read_text_file(file);
-  CardMeasurements rows = read_card(parse_csv(table, file), card.gpu, card.file.stem().string());
+  const CsvTable lines = parse_csv(table, file);
+  CardMeasurements rows = read_card(lines, card.gpu, card.file.stem().string());
+  check_possible(rows, *gpu, is_profile(card.file) ? nullptr : &lines, file);
   if (rows.kernels.empty() && (profiles.empty() || profiles.back().profile.collectives.empty()))
     throw InputError(Diagnostic{file, 0, 0, "", "no row of a kernel that is fitted, at full clock",
                                 "operations of hwmodels/calibration/measure/README.md", ""});

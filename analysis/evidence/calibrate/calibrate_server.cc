@@ -376,7 +376,10 @@ ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario
     const Errors was = errors_of(server, *part, before), is = errors_of(server, *part, out.host);
     table.row({name, fmt::format("{}", part->size()), median_percent(was.tpot), median_percent(is.tpot),
                median_percent(was.ttft), median_percent(is.ttft)});
-    if (part == &fitted) out.warnings = warnings_of(out.host, was, is);
+    if (part == &fitted)
+      out.warnings = warnings_of(out.host, was, is);
+    else
+      out.worse = is.sum() > was.sum();
   }
   out.summary = fmt::format("{} on {}: median errors\n", engine, file) + table.render(TextStyle(false, 100));
   out.profile =

@@ -25,7 +25,9 @@ struct ServerFit {
   EngineHost host;
   std::string summary;                ///< errors before and after, on the loads that were kept back too
   std::vector<std::string> warnings;  ///< why the profile may mislead; none: it does not, as far as can be told
-  std::string profile;                ///< the text of a profile of the user's own, to be named in scenarios
+  /// Loads that were kept back are further off than with the times that the engine had: the profile is of no use.
+  bool worse = false;
+  std::string profile;  ///< the text of a profile of the user's own, to be named in scenarios
 };
 
 /// Fits the host times of the scenario's engine: iteration, request of an iteration, launch, request. Every fifth load

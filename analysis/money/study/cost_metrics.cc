@@ -92,7 +92,11 @@ struct PricedService {
 
 constexpr MetricRow<PricedService> kPricedServiceRows[] = {
     {"usd_per_million_input_tokens", "USD", "10^6 input tokens", "Cost of 10^6 input tokens that are computed",
-     [](const PricedService& p) { return as::number(p.cost.usd_per_million_input); }, show::small_usd},
+     [](const PricedService& p) -> MetricValue {
+       if (p.work.input_tokens <= 0) return Absent{"no input tokens"};
+       return as::number(p.cost.usd_per_million_input);
+     },
+     show::small_usd},
     {"usd_per_million_prompt_tokens", "USD", "10^6 prompt tokens", "Cost of 10^6 input tokens, cached ones included",
      [](const PricedService& p) -> MetricValue {
        if (p.work.input_tokens <= 0) return Absent{"no input tokens"};
@@ -102,6 +106,7 @@ constexpr MetricRow<PricedService> kPricedServiceRows[] = {
     {"usd_per_million_output_tokens", "USD", "10^6 output tokens", "Cost of 10^6 output tokens",
      [](const PricedService& p) -> MetricValue {
        if (p.work.prefill_share >= 1) return Absent{"prompts bear all of the cost: no token is made by decoding"};
+       if (p.work.output_tokens <= 0) return Absent{"no output tokens"};
        return as::number(p.cost.usd_per_million_output);
      },
      show::small_usd},

@@ -185,21 +185,20 @@ PricedWork work_of(const Projection& projection) {
   if (projection.predicted_gpu_hours > 0 && projection.energy > Joules(0) && projection.gpu_hours > 0)
     out.kwh_per_gpu_hour = projection.energy.value() / 3.6e6 / projection.gpu_hours;
   const Seconds expected = projection.life ? projection.life->closed.elapsed() : Seconds(0);
-  // Failures and the error of a step are independent: their logarithms add up as squares. What runs were published to
-  // lose has their failures in it.
-  double low = 0, high = 0;
-  if (expected > Seconds(0) && projection.life->replayed && !projection.lost_as_published) {
+  // The range of a run, which has its failures in it; without errors of its step that of the failures alone.
+  double low = 1, high = 1;
+  if (projection.spread) {
+    low = projection.spread->p5;
+    high = projection.spread->p95;
+  } else if (expected > Seconds(0) && projection.life->replayed) {
     const Spread& hours = projection.life->replayed->elapsed_hours;
-    low = std::log(in_hours(expected) / hours.low);
-    high = std::log(hours.high / in_hours(expected));
+    low = hours.low / in_hours(expected);
+    high = hours.high / in_hours(expected);
   }
-  const double shorter = projection.spread ? -std::log(projection.spread->p5) : 0;
-  const double longer = projection.spread ? std::log(projection.spread->p95) : 0;
-  if (low + high + shorter + longer > 0) {
+  if (low < high) {
     const double given = projection.gpu_hours - projection.predicted_gpu_hours;
-    out.range = HoursRange{given + projection.predicted_gpu_hours * std::exp(-std::hypot(low, shorter)),
-                           given + projection.predicted_gpu_hours * std::exp(std::hypot(high, longer)),
-                           {}};
+    out.range =
+        HoursRange{given + projection.predicted_gpu_hours * low, given + projection.predicted_gpu_hours * high, {}};
     for (const double factor : projection.quantiles)
       out.range->quantiles.push_back(given + projection.predicted_gpu_hours * factor);
   }

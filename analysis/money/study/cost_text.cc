@@ -79,9 +79,13 @@ std::string service_table(const CostReport& report, const TextStyle& style) {
     table.row(cells);
   };
   row("cost", [](const ServiceCost& s) { return "$" + format_integer(s.usd_per_day); });
-  row("per million input tokens", [](const ServiceCost& s) { return money_text(s.usd_per_million_input); });
+  // What nobody asked for has no price.
+  const ServiceWork& work = *report.work.service;
+  const auto of = [](double tokens, double usd) { return tokens > 0 ? money_text(usd) : std::string("no tokens"); };
+  row("per million input tokens", [&](const ServiceCost& s) { return of(work.input_tokens, s.usd_per_million_input); });
   row("per million cached tokens", [](const ServiceCost& s) { return money_text(s.usd_per_million_cached); });
-  row("per million output tokens", [](const ServiceCost& s) { return money_text(s.usd_per_million_output); });
+  row("per million output tokens",
+      [&](const ServiceCost& s) { return of(work.output_tokens, s.usd_per_million_output); });
   if (report.market) {
     row("revenue at the market's prices", [](const ServiceCost& s) { return "$" + format_integer(s.revenue_per_day); });
     row("margin, of the cost", [](const ServiceCost& s) { return format_percent(s.margin); });

@@ -32,6 +32,7 @@ std::vector<std::string> notes_of(const ServingReport& report) {
     out.push_back("too few requests are within the promises: --slo prices the smallest deployment that keeps them");
   if (report.state == LoadState::overloaded)
     out.push_back("overloaded: queues grow, so these are costs of a service that nobody would get");
+  if (std::string note = filling_note(report); !note.empty()) out.push_back(std::move(note));
   if (std::string note = unmeasured_note(report.scenario); !note.empty()) out.push_back(std::move(note));
   return out;
 }

@@ -32,7 +32,7 @@ LoadEvidence load_evidence(const SessionTotals& totals) {
   out.unfinished = totals.cut && totals.live > 0;
   const Seconds begin = totals.begin, end = std::max(begin, totals.backlog.until());
   out.arrivals = end - begin;
-  const double seconds = totals.duration().value();
+  const double seconds = (totals.end - totals.begin).value();
   const double rate = seconds > 0 ? static_cast<double>(all.left()) / seconds : 0;
   if (rate > 0) out.backlog = Seconds(totals.backlog.last_waiting() / rate);
   const Seconds quarter = out.arrivals / 4;

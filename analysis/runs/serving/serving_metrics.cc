@@ -116,7 +116,8 @@ constexpr MetricRow<ServingReport> kRateRows[] = {
        return as::word(std::string(name(s.state)));
      },
      nullptr},
-    {"duration_s", "s", "duration", "From the first arrival to the last token",
+    {"duration_s", "s", "duration",
+     "From the first arrival to the last token; of a stated duration from 0 to its end, or to the last token",
      [](ServingRef s) { return as::number(s.totals.duration()); }, show::time},
     {"requests_per_s", "requests/s", "requests/s", "Requests that arrived, over the same time",
      [](ServingRef s) { return per_duration(s, static_cast<double>(s.all.arrived.requests)); }, show::plain},
@@ -361,6 +362,12 @@ MetricValue if_priced(ServingRef s) {
   if (!s.cost.priced) return Absent{"GPUs have no price"};
   return as::number(Figure(s));
 }
+/// Of prompts, where there were any: nothing over nothing is no price.
+template <auto Figure>
+MetricValue if_read(ServingRef s) {
+  if (s.cost.priced && s.input_rate <= 0) return Absent{"no prompt was computed in the time that was measured"};
+  return if_priced<Figure>(s);
+}
 /// Of one whose tokens have a price.
 template <auto Figure>
 MetricValue if_sold(ServingRef s) {
@@ -378,11 +385,12 @@ double usd_per_day(ServingRef s, UsdPerSecond rate) {
 
 constexpr MetricRow<ServingReport> kServingCostRows[] = {
     {"usd_per_million_input_tokens", "USD", "10^6 input tokens", "Cost of 10^6 input tokens that are computed",
-     if_priced<[](ServingRef s) { return s.cost.per_million_computed.value(); }>, show::small_usd},
+     if_read<[](ServingRef s) { return s.cost.per_million_computed.value(); }>, show::small_usd},
     {"usd_per_million_prompt_tokens", "USD", "10^6 prompt tokens", "Cost of 10^6 input tokens, cached ones included",
-     if_priced<[](ServingRef s) { return s.cost.per_million_prompt.value(); }>, show::small_usd},
+     if_read<[](ServingRef s) { return s.cost.per_million_prompt.value(); }>, show::small_usd},
     {"usd_per_million_output_tokens", "USD", "10^6 output tokens", "Cost of 10^6 output tokens",
      [](ServingRef s) -> MetricValue {
+       if (s.cost.priced && s.output_rate <= 0) return Absent{"no token was written in the time that was measured"};
        if (s.cost.priced && s.cost.per_million_output <= Usd())
          return Absent{"answers of one token are paid for with their prompts"};
        return if_priced<[](ServingRef r) { return r.cost.per_million_output.value(); }>(s);
@@ -398,7 +406,7 @@ constexpr MetricRow<ServingReport> kServingCostRows[] = {
      if_priced<[](ServingRef s) { return s.scenario.price.gpu.value() * 3600; }>, show::small_usd},
     {"usd_per_million_cached_tokens", "USD", "10^6 cached tokens",
      "Cost of 10^6 input tokens found in a cache, by the work that finding them leaves",
-     if_priced<[](ServingRef s) { return s.cost.per_million_cached.value(); }>, show::small_usd},
+     if_read<[](ServingRef s) { return s.cost.per_million_cached.value(); }>, show::small_usd},
 };
 
 }  // namespace

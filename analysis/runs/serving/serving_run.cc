@@ -223,15 +223,23 @@ void rates(ServingReport& report) {
   if (span > kWorthIt * seconds || (drowns && span > 0)) {
     input = static_cast<double>(end.prompts - begin.prompts) / span;
     output = static_cast<double>(end.answers - begin.answers) / span;
-    report.notes.push_back(fmt::format(
-        "tokens per second are those of {} to {} after the start: beyond the warm-up, until the last arrival",
-        format_time(begin.at), format_time(end.at)));
+    report.steady_rates = true;
+    report.notes.push_back(
+        fmt::format("tokens per second are those of {} to {} after the start: beyond the warm-up, until {}",
+                    format_time(begin.at), format_time(end.at),
+                    end.at > report.totals.backlog.until() ? "no more requests could come" : "the last arrival"));
   }
   report.input_rate = input;
   report.output_rate = output;
   report.input_per_node = share(input, prompt_gpus / gpus_per_node);
   report.output_per_node = share(output, answer_gpus / gpus_per_node);
   report.output_per_gpu = share(output, report.mean_gpus);
+}
+
+/// A trace may end long before a duration that was stated to cut it off: its own times are its length.
+bool of_recorded_times(const TrafficConfig& traffic) {
+  return std::any_of(traffic.classes.begin(), traffic.classes.end(),
+                     [](const TrafficClass& c) { return std::holds_alternative<TraceTimes>(c.arrivals); });
 }
 
 bool refuses_long_prompts(const EngineConfig& engine) {
@@ -303,17 +311,37 @@ void note_clients(ServingReport& report) {
   }
 }
 
+/// A trace lends its lengths alone where it is stated how requests come.
+void note_times(ServingReport& report) {
+  for (const TrafficClass& c : report.serving().traffic.classes) {
+    const auto* trace = std::get_if<TraceTraffic>(&c.lengths);
+    if (trace == nullptr || !trace->summary.has_times() || std::holds_alternative<TraceTimes>(c.arrivals)) continue;
+    report.notes.push_back(
+        fmt::format("{}: lengths are those of the trace, in its order and again from its beginning; its own times are "
+                    "not used, since {} say how requests come",
+                    c.name.empty() ? "the stream" : c.name,
+                    std::holds_alternative<ClosedLoop>(c.arrivals) ? "users" : "requests_per_second"));
+  }
+}
+
 void notes_of(ServingReport& report) {
   const ServingScenario& serving = report.serving();
   note_clients(report);
+  note_times(report);
   note_step(report);
   for (const PoolSpec& pool : serving.pools) {
     if (std::string refused = refused_blocks(pool.engine); !refused.empty())
       report.notes.push_back(refused + "; replayed as if it did");
   }
   if (serving.warm_up > Seconds(0))
-    report.notes.push_back(fmt::format("warm-up {}: left out of tokens per second, not of latencies and promises",
-                                       format_time(serving.warm_up)));
+    report.notes.push_back(
+        report.steady_rates
+            ? fmt::format("warm-up {}: left out of tokens per second, not of latencies and promises",
+                          format_time(serving.warm_up))
+            : fmt::format("warm-up {}: it leaves too little before the last arrival, which came at {}, to be measured; "
+                          "nothing is left out, and tokens per second are of the whole run",
+                          format_time(serving.warm_up), format_time(report.totals.backlog.until())));
+  if (std::string note = filling_note(report); !note.empty()) report.notes.push_back(std::move(note));
   if (serving.sample > 1 && serving.sample_time)
     report.notes.push_back(
         fmt::format("one request in {} was replayed, at full rates on all replicas: the day, autoscaling, "
@@ -424,6 +452,30 @@ void find_slow_kinds(const ServingScenario& serving, const std::vector<BuiltPool
 
 }  // namespace
 
+std::string filling_note(const ServingReport& report) {
+  constexpr double kWorthSaying = 0.03;
+  const ServingScenario& serving = report.serving();
+  const bool waits = std::any_of(serving.traffic.classes.begin(), serving.traffic.classes.end(), [](const auto& c) {
+    return std::holds_alternative<ClosedLoop>(c.arrivals);  // who asks again when answered offers no rate
+  });
+  if (waits || serving.warm_up > Seconds(0) || report.state != LoadState::stable) return "";
+  const SessionTotals& totals = report.totals;
+  const bool to_window = totals.counted_to > totals.end || totals.counted_from < totals.begin;
+  const Seconds until = to_window ? std::max(totals.backlog.until(), totals.steady_end.at) : totals.backlog.until();
+  const double span = (until - totals.counted_from).value();
+  if (span <= 0 || report.all.completed.requests < 2) return "";
+  const double offered = static_cast<double>(report.all.output_tokens) / span;
+  if (report.output_rate >= (1 - kWorthSaying) * offered) return "";
+  return fmt::format(
+      "the servers are empty when the first request comes, and no warm_up is stated: {} output tokens/s were written "
+      "of {} that were asked for, so that tokens per second are {} too low for a service in full swing, and what a "
+      "token costs {} too high; serving.warm_up, some times the {} that a request takes, leaves the filling out, where "
+      "requests come for long enough",
+      format_integer(report.output_rate), format_integer(offered), format_percent(1 - report.output_rate / offered),
+      report.output_rate > 0 ? format_percent(offered / report.output_rate - 1) : "far",
+      format_time(Seconds(report.all.end_to_end.mean())));
+}
+
 std::vector<BuiltPool> build_pools(const Scenario& scenario) {
   const ServingScenario& serving = *scenario.serving;
   PriceSources sources;
@@ -514,7 +566,12 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   const bool moves = std::any_of(serving.pools.begin(), serving.pools.end(),
                                  [](const PoolSpec& pool) { return pool.next.has_value(); });
   if (moves) topology = std::make_unique<Topology>(trimmed(scenario.cluster, serving.gpus()));
-  const std::unique_ptr<RequestSource> source = make_traffic(sample_of(serving));
+  const TrafficConfig traffic = sample_of(serving);
+  if (is_finite(traffic.duration) && !of_recorded_times(traffic)) {
+    config.window = traffic.duration;
+    config.most_requests = traffic.requests;
+  }
+  const std::unique_ptr<RequestSource> source = make_traffic(traffic);
   const EngineConfig& prompts = serving.pools[serving.prompt_pool_index()].engine;
   LongPrompts long_prompts(*source, prompts.scheduler.token_budget);
   const bool watched = refuses_long_prompts(prompts);

@@ -78,6 +78,7 @@ struct ServingReport {
   std::vector<PoolReport> pools;
   LoadState state = LoadState::stable;
   double mean_gpus = 0;                    ///< up, all pools
+  bool steady_rates = false;               ///< tokens per second are of the steady span, not of the whole run
   double input_rate = 0, output_rate = 0;  ///< tokens per second of the steady span, or of the whole run
   double input_per_node = 0, output_per_node = 0, output_per_gpu = 0;  ///< tokens per second
   Joules energy;
@@ -113,6 +114,10 @@ struct ServingOptions {
   std::function<bool(std::uint64_t)> keep_going;  ///< requests so far; false: stop
   SessionKeeper keeper;
 };
+
+/// What an empty server at the beginning takes off tokens per second, and so puts on dollars per token, where no
+/// warm-up was stated; "": nothing worth saying.
+std::string filling_note(const ServingReport& report);
 
 /// Pools of a scenario on its cluster, priced.
 std::vector<BuiltPool> build_pools(const Scenario& scenario);

@@ -278,10 +278,15 @@ std::string cost_lines(const ServingReport& r, const TextStyle& style) {
       style.bold("Cost") + fmt::format("  at ${:.2f} per GPU-hour\n", r.scenario.price.gpu.value() * 3600);
   const std::string cached =
       c.per_million_cached > Usd(0) ? fmt::format(", ${:.3f} cached", c.per_million_cached.value()) : "";
-  out += fact(
-      fmt::format("per million tokens: ${:.3f} input computed{}, ${:.3f} input on the whole, ${:.3f} output",
-                  c.per_million_computed.value(), cached, c.per_million_prompt.value(), c.per_million_output.value()),
-      style);
+  // What nobody asked for in the time that was measured has no price.
+  const std::string input = r.input_rate > 0
+                                ? fmt::format("${:.3f} input computed{}, ${:.3f} input on the whole",
+                                              c.per_million_computed.value(), cached, c.per_million_prompt.value())
+                                : "no input was measured";
+  out += fact(fmt::format("per million tokens: {}, {}", input,
+                          r.output_rate > 0 ? fmt::format("${:.3f} output", c.per_million_output.value())
+                                            : "no output was measured"),
+              style);
   std::string whole_service = fmt::format("{} per day for {:.0f} GPUs", format_usd(Usd(c.rate.value() * day)),
                                           r.mean_gpus * r.serving().replicas_per_replica());
   if (c.revenue > UsdPerSecond(0))

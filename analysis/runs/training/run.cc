@@ -281,14 +281,28 @@ std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, const Time
   return out;
 }
 
-// How far off the hours of the whole run may be: as the step is, and by what published runs lost.
+// Failures fall at random, whatever the step takes: the logarithms of both add up as squares.
+void with_own_failures(FigureRange& spread, const JobLife& life) {
+  const double expected = in_hours(life.closed.elapsed());
+  const Spread& hours = life.replayed->elapsed_hours;
+  if (expected <= 0 || hours.low <= 0) return;
+  spread.p5 = std::exp(-std::hypot(std::log(expected / hours.low), std::log(spread.p5)));
+  spread.p95 = std::exp(std::hypot(std::log(hours.high / expected), std::log(spread.p95)));
+  spread.p50 = std::clamp(spread.p50 * hours.median / expected, spread.p5, spread.p95);
+}
+
+// How far off the hours of the whole run may be: as the step is, by its own failures where the scenario states them,
+// and by what published runs lost.
 void spread_hours(Projection& projection, const Scenario& scenario, const StepRange& range, Seconds step,
                   const RunOptions& options) {
   projection.lost_as_published = options.losses && !scenario.resilience.stated && projection.life;
   const auto over_predicted = [&](double quantile) { return quantile / step.value(); };
   projection.spread = {over_predicted(range.step_s.p5), over_predicted(range.step_s.p50),
                        over_predicted(range.step_s.p95)};
-  if (!projection.lost_as_published) return;
+  if (!projection.lost_as_published) {
+    if (projection.life && projection.life->replayed) with_own_failures(*projection.spread, *projection.life);
+    return;
+  }
   constexpr int kQuantiles = 100;
   const double trained = projection.life->closed.effective() * projection.spread->p50;
   projection.spread = options.losses->over_predicted(trained, range.log_error);
@@ -452,6 +466,12 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
   TrainingReport report;
   report.scenario = scenario;
   report.notes = scenario.notes;
+  const TrainingConfig& trained = *scenario.training;
+  if (scenario.resilience.stated && scenario.phases.empty())
+    report.notes.push_back("resilience is stated without a run { phase ... }: a step alone has no use for it");
+  if (trained.batch.sequence_length > trained.model.max_positions)
+    report.notes.push_back(fmt::format("sequences of {} tokens are longer than the {} positions of {}",
+                                       trained.batch.sequence_length, trained.model.max_positions, trained.model.name));
   if (!scenario.training->grouped_experts && scenario.training->model.moe.experts > 0)
     report.notes.push_back(
         "grouped_experts: false spares the scratch of grouped kernels; experts' products take the time of grouped "

@@ -10,6 +10,7 @@
 #include "analysis/studies/compare/scenario_fields.h"
 #include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/laws/training_laws.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/pricing/replica_memory.h"
@@ -34,11 +35,19 @@ std::string change_text(const std::vector<const ScenarioField*>& fields, const S
   return fmt::format("{}{}", fmt::join(parts, "; "), more > 0 ? fmt::format("; {} more", more) : "");
 }
 
+/// What follows from other fields follows them: blocks of prefixes are whole pages of the engines.
+void settle(Scenario& scenario) {
+  if (scenario.serving) change_serving(scenario, [](ServingScenario& serving) { serving.set_prefix_blocks(); });
+  if (scenario.rl)
+    change_loop(scenario, [](RlScenario& rl) { rl.rollout.prefix.block_tokens = rl.rollout.page_tokens; });
+}
+
 Cause cause_of(std::string id, std::string title, std::vector<const ScenarioField*> fields, const Scenario& from,
                const Scenario& to) {
   const std::string change = change_text(fields, from, to);
   return {std::move(id), std::move(title), change, [fields = std::move(fields), to](Scenario& scenario) {
             for (const ScenarioField* field : fields) field->copy(to, scenario);
+            settle(scenario);
           }};
 }
 
@@ -372,6 +381,7 @@ std::string unsound_service(const Scenario& scenario) {
   const GpuSpec& gpu = scenario.cluster.node.gpu;
   if (serving.gpus() > scenario.cluster.gpus())
     return fmt::format("{} GPUs in replicas on a cluster of {}", serving.gpus(), scenario.cluster.gpus());
+  std::size_t replicas = 0;
   for (const PoolSpec& pool : serving.pools) {
     const EngineConfig& e = pool.engine;
     if (e.precision.linear == Precision::fp8 && gpu.fp8_peak <= FlopPerSecond(0))
@@ -380,8 +390,15 @@ std::string unsound_service(const Scenario& scenario) {
       return fmt::format("{}: experts and their copies that do not divide over {} GPUs", pool.name, e.plan.expert);
     if (e.communication_sms >= gpu.sms)
       return fmt::format("{}: {} SMs for exchange on a GPU of {}", pool.name, e.communication_sms, gpu.sms);
+    if (pool.prefix.on && pool.prefix.block_tokens % pool.page_tokens != 0)
+      return fmt::format("{}: blocks of {} tokens in pages of {}", pool.name, pool.prefix.block_tokens,
+                         pool.page_tokens);
     if (std::string fault = unsound_memory(pool, scenario); !fault.empty()) return fault;
+    replicas += static_cast<std::size_t>(pool.replicas);
   }
+  for (const StatedFault& fault : serving.failures.stated)
+    for (const std::size_t replica : fault.replicas)
+      if (replica >= replicas) return fmt::format("a fault of replica {} of {}, numbered from 0", replica, replicas);
   return "";
 }
 

@@ -191,7 +191,8 @@ void add_pools(Fields& out) {
 
 void add_service(Fields& out) {
   for (const auto& leaf : leaves_of<ServingScenario>()) {
-    if (leaf->shown == "requests" || leaf->shown == "pools" || leaf->shown == "seed") continue;  // in rows below
+    if (leaf->shown == "requests" || leaf->shown == "pools" || leaf->shown == "seed" || leaf->shown == "faults")
+      continue;  // in rows below
     out.push_back(adapted(
         *leaf, [](const Scenario& s) -> const ServingScenario& { return *s.serving; },
         [](Scenario& s, const auto& with) { change_serving(s, with); }));
@@ -223,6 +224,33 @@ ScenarioField slow_pools_field() {
           }};
 }
 
+/// What is stated to fail and to restart. Which replicas that meets the loader works out from the cluster.
+ScenarioField faults_field() {
+  return {"upkeep", "faults",
+          [](const Scenario& a, const Scenario& b) { return a.serving->faults == b.serving->faults; },
+          [](const Scenario& from, Scenario& to) {
+            change_serving(to, [&](ServingScenario& serving) {
+              serving.faults = from.serving->faults;
+              serving.failures.stated = from.serving->failures.stated;
+            });
+          },
+          [](const Scenario& s) {
+            const std::size_t stated = s.serving->failures.stated.size();
+            return stated > 0 ? fmt::format("{} stated", stated) : std::string();
+          }};
+}
+
+/// Whether requests of lower priority give way: of the deployment, though it stands with the rules of the streams.
+ScenarioField preemption_field() {
+  return {"engine", "priority_preemption",
+          [](const Scenario& a, const Scenario& b) { return a.serving->classes.preempt == b.serving->classes.preempt; },
+          [](const Scenario& from, Scenario& to) {
+            change_serving(to,
+                           [&](ServingScenario& serving) { serving.classes.preempt = from.serving->classes.preempt; });
+          },
+          [](const Scenario& s) { return text_of(s.serving->classes.preempt); }};
+}
+
 ScenarioField pools_field() {
   return {"plan", "pools",
           [](const Scenario& a, const Scenario& b) { return a.serving->pools.size() == b.serving->pools.size(); },
@@ -249,6 +277,16 @@ std::string load_text(const TrafficClass& c) {
   return text;
 }
 
+/// Deadlines and priorities.
+std::string rule_text(const ClassRule& rule) {
+  std::string text;
+  if (rule.first_token_deadline != kNeverTick)
+    text += fmt::format(", first token within {}", format_time(to_seconds(rule.first_token_deadline)));
+  if (rule.deadline != kNeverTick) text += fmt::format(", answered within {}", format_time(to_seconds(rule.deadline)));
+  if (rule.priority != 0) text += fmt::format(", priority {}", rule.priority);
+  return text;
+}
+
 /// Requests and promises as the file describes them, and what they are drawn with.
 ScenarioField traffic_field() {
   return {"traffic", "requests",
@@ -261,6 +299,8 @@ ScenarioField traffic_field() {
               serving.traffic = from.serving->traffic;
               serving.class_names = from.serving->class_names;
               serving.levels = from.serving->levels;
+              serving.classes.of = from.serving->classes.of;
+              serving.classes.weights_stated = from.serving->classes.weights_stated;
               serving.traffic_description = from.serving->traffic_description;
               serving.seed = from.serving->seed;
               serving.failures.seed = from.serving->failures.seed;
@@ -268,7 +308,9 @@ ScenarioField traffic_field() {
           },
           [](const Scenario& s) {
             std::vector<std::string> loads;
-            for (const TrafficClass& c : s.serving->traffic.classes) loads.push_back(load_text(c));
+            const std::vector<ClassRule>& rules = s.serving->classes.of;
+            for (std::size_t i = 0; i < s.serving->traffic.classes.size(); ++i)
+              loads.push_back(load_text(s.serving->traffic.classes[i]) + (i < rules.size() ? rule_text(rules[i]) : ""));
             std::string text = fmt::format("{}", fmt::join(loads, " + "));
             if (const std::uint64_t most = s.serving->traffic.requests; most > 0)
               text = fmt::format("{} in all, {}", most, text);
@@ -346,6 +388,8 @@ Fields make_serving_fields() {
   add_pools(out);
   out.push_back(pools_field());
   out.push_back(slow_pools_field());
+  out.push_back(faults_field());
+  out.push_back(preemption_field());
   add_service(out);
   out.push_back(traffic_field());
   return out;

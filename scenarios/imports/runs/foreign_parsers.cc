@@ -458,10 +458,23 @@ std::vector<RunSetting> parse_run_yaml(const std::string& text, const std::strin
   return out;
 }
 
+namespace {
+
+/// By how it begins, and a text by how it ends: numbers, dates, lists and tables are not read further here.
+bool is_toml_value(std::string_view text) {
+  if (text.empty()) return false;
+  const char first = text.front();
+  if (first == '"' || first == '\'') return text.size() >= 2 && text.back() == first;
+  if (first == '[' || first == '{' || (first >= '0' && first <= '9') || first == '+' || first == '-') return true;
+  return text == "true" || text == "false" || text == "inf" || text == "nan";
+}
+
+}  // namespace
+
 std::vector<RunSetting> parse_run_toml(const std::string& text, const std::string& file) {
   std::vector<RunSetting> out;
   std::string section;
-  bool in_list = false;
+  bool in_list = false, in_array = false;
   for_each_line(text, [&](std::string_view raw, int number) {
     const std::string_view content = stripped(without_remark(raw));
     const Place place{file, number, static_cast<int>(raw.find_first_not_of(" \t") + 1)};
@@ -475,6 +488,7 @@ std::vector<RunSetting> parse_run_toml(const std::string& text, const std::strin
       const std::size_t begin = content.find_first_not_of('['), end = content.find(']');
       if (end == std::string_view::npos || begin >= end)
         refuse_setting(place, quoted(std::string(content)), "[section]");
+      in_array = content.starts_with("[[");  // each of its tables has the keys anew
       section = run_setting_name(stripped(content.substr(begin, end - begin)));
       return;
     }
@@ -482,9 +496,19 @@ std::vector<RunSetting> parse_run_toml(const std::string& text, const std::strin
     if (equals == std::string_view::npos || equals == 0)
       refuse_setting(place, quoted(std::string(content)), "key = value");
     const std::string key = plain_value(content.substr(0, equals));
-    const std::string value = plain_value(content.substr(equals + 1));
+    const std::string_view stated = stripped(content.substr(equals + 1));
+    if (!is_toml_value(stated))
+      refuse_setting(place, quoted(std::string(content)), "key = value: a number, true, false, or a text in quotes");
+    const std::string value = plain_value(stated);
+    const std::string name = (section.empty() ? "" : section + ".") + run_setting_name(key);
+    const auto before = std::ranges::find(out, name, &RunSetting::name);
+    if (before != out.end() && !in_array)
+      refuse_setting(
+          place, quoted(std::string(content)),
+          fmt::format("one {}: it stands in line {} already, and TOML takes a key once", key, before->place.line));
     in_list = value.starts_with('[') && value.find(']') == std::string::npos;
-    out.push_back({(section.empty() ? "" : section + ".") + run_setting_name(key), value, place, key});
+    out.push_back({name, value, place, key});
+    out.back().in_quotes = stated.starts_with('"') || stated.starts_with('\'');
   });
   return out;
 }

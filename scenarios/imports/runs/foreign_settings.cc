@@ -63,8 +63,9 @@ double ForeignSettings::real(std::initializer_list<std::string_view> names, std:
   std::erase(text, '_');
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc() && end == text.data() + text.size() && std::isfinite(value)) return value;
-  fault(setting, quoted(setting->value), "a number");
+  if (error == std::errc() && end == text.data() + text.size() && std::isfinite(value) && !setting->in_quotes)
+    return value;
+  fault(setting, quoted(setting->value), setting->in_quotes ? "a number, without quotes" : "a number");
   return otherwise;
 }
 

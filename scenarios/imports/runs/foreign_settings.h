@@ -23,6 +23,7 @@ struct RunSetting {
   std::string written;  ///< as the user wrote it: "--tensor-model-parallel-size"
   bool null = false;    ///< stated as null: as if it were not there, if its default is what null says
   std::vector<UnknownVariable> unknown = {};  ///< in its value
+  bool in_quotes = false;                     ///< a text of TOML, where programs that check types take no number
 };
 
 /// `--a b`, `--a=b`, `--a` and `-a b` from word `first` on; other words are the program's arguments.

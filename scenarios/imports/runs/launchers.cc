@@ -18,8 +18,10 @@ class LauncherFlags {
   /// 0: not stated, or a fault.
   int number(std::initializer_list<std::string_view> names) {
     for (const std::string_view name : names) {
-      const auto found = std::ranges::find_if(flags_, [&](const RunSetting& s) { return s.name == name; });
-      if (found == flags_.end()) continue;
+      // Of several the last, as launchers and argparse have it.
+      const auto found =
+          std::find_if(flags_.rbegin(), flags_.rend(), [&](const RunSetting& s) { return s.name == name; });
+      if (found == flags_.rend()) continue;
       std::string_view text = found->value;
       // --gres=gpu:h100:8, --gpus-per-node=h100:8
       if (const std::size_t colon = text.rfind(':'); colon != std::string_view::npos && name.find('g') != name.npos)

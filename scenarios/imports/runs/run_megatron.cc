@@ -182,7 +182,12 @@ std::string megatron_precision(ForeignSettings& s, const std::string& framework)
   const bool in_fp32 =
       s.flag({"accumulate-allreduce-grads-in-fp32", "grad-reduce-in-fp32"}, "precision.gradients", true);
   if (s.flag({"grad-reduce-in-bf16"}, "precision.gradients", false) || !in_fp32) out += " gradients: \"bf16\"";
-  if (s.flag({"fp8-param-gather", "fp8-param"}, "precision.parameters", false)) out += " parameters: \"fp8\"";
+  if (s.flag({"fp8-param-gather", "fp8-param"}, "precision.parameters", false)) {
+    if (out.find("linear: \"fp8\"") != std::string::npos)
+      out += " parameters: \"fp8\"";
+    else
+      s.note("--fp8-param-gather has no effect without --fp8-format: parameters are gathered in BF16");
+  }
   if (s.flag({"first-last-layers-bf16"}, "precision.bf16_layers", false)) {
     const int first = s.degree({"num-layers-at-start-in-bf16"}, "precision.bf16_layers", 1),
               last = s.degree({"num-layers-at-end-in-bf16"}, "precision.bf16_layers", 1);
@@ -205,9 +210,21 @@ std::string megatron_recompute(ForeignSettings& s) {
   const std::string how = s.text({"recompute-method", "activations-checkpoint-method"}, "recompute", "");
   const int layers =
       s.number({"recompute-num-layers", "activations-checkpoint-num-layers"}, "recompute.full_layers", 0);
-  if (what == "full")
+  if (what == "full") {
+    // TransformerConfig.__post_init__; names of NeMo's own models have defaults.
+    if (const RunSetting* core = s.find({"recompute-granularity"}))
+      if (how.empty() || layers < 1)
+        s.fault(core,
+                how.empty() ? "full recomputation without a method" : "full recomputation without a number of layers",
+                "--recompute-method block or uniform, and --recompute-num-layers N");
+    if (how == "uniform" && layers > 1)
+      s.note(
+          fmt::format("--recompute-method uniform keeps the inputs of one layer in {}: here those of every layer are "
+                      "kept, which takes more memory",
+                      layers));
     return how == "block" && layers > 0 ? fmt::format(" full_layer: true full_layers: {}", layers)
                                         : " full_layer: true";
+  }
   if (what != "selective") {
     if (what != "none" && what != "null" && !what.empty())
       s.fault(s.find({"recompute-granularity", "activations-checkpoint-granularity"}), quoted(what),
@@ -376,6 +393,23 @@ void nemo_optimizer(ForeignSettings& s, TrainingText& t) {
     t.precision += " gradients: \"bf16\"";
 }
 
+/// What Megatron Core refuses before it starts (training/arguments.py, TransformerConfig, SelfAttention).
+void megatron_asserts(ForeignSettings& s, const RunShape& shape, const TrainingText& t, const std::string& framework) {
+  const int stages = t.pipeline * t.chunks;
+  if (shape.layers > 0 && t.pipeline > 1 && t.stage_layers.empty() && t.layer_split.empty() &&
+      shape.layers % stages != 0)
+    s.fault(s.find({"pipeline-model-parallel-size"}), fmt::format("{} layers for {} stages", shape.layers, stages),
+            "a multiple of the stages, or --pipeline-model-parallel-layout, --decoder-first-pipeline-num-layers or "
+            "--decoder-last-pipeline-num-layers");
+  if (framework == "Megatron-LM" && shape.positions > 0 && t.length > shape.positions)
+    s.fault(s.find({"seq-length", "encoder-seq-length"}), fmt::format("{} tokens", t.length),
+            fmt::format("at most --max-position-embeddings, {}", shape.positions));
+  const int groups = shape.latent || shape.kv_heads == 0 ? shape.heads : shape.kv_heads;
+  if (groups > 0 && groups % t.tensor != 0 && t.tensor % groups != 0)
+    s.fault(s.find({"tensor-model-parallel-size"}), fmt::format("{} ranks for {} query groups", t.tensor, groups),
+            "a divisor of the groups, or a multiple of them");
+}
+
 }  // namespace
 
 RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options,
@@ -486,6 +520,7 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   precision_of_states(s, t);
   if (framework == "NeMo") nemo_optimizer(s, t);
   zero_of_deepspeed(s, t, job);
+  if (job.framework != "Megatron-DeepSpeed") megatron_asserts(s, shape, t, framework);
   t.with_mtp = shape.mtp > 0;
   t.software = framework == "Megatron-Bridge" ? "megatron-bridge-2026.02"
                : framework == "NeMo"          ? "nemo-mlperf-2024"

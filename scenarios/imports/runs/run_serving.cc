@@ -276,6 +276,16 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
               {{"gpu-memory-utilization"}, "memory_share", true},
               {{"block-size"}, "page_tokens"}},
              pool);
+  // What vLLM refuses before it starts (vllm/config: CacheConfig, SchedulerConfig).
+  constexpr int kBlocks[] = {1, 8, 16, 32, 64, 128, 256};
+  if (const int block = s.number({"block-size"}, "page_tokens", kBlocks[2]);
+      std::ranges::find(kBlocks, block) == std::end(kBlocks))
+    s.fault(s.find({"block-size"}), fmt::format("{}", block), fmt::format("one of {}", fmt::join(kBlocks, ", ")));
+  const int tokens = s.number({"max-num-batched-tokens"}, "token_budget", 0),
+            requests = s.number({"max-num-seqs"}, "max_batch", 0);
+  if (tokens > 0 && tokens < requests)
+    s.fault(s.find({"max-num-batched-tokens"}), fmt::format("{}", tokens),
+            fmt::format("at least --max-num-seqs, {}", requests));
   if (s.flag({"no-enable-chunked-prefill"}, "chunked_prefill", false) ||
       !s.flag({"enable-chunked-prefill"}, "chunked_prefill", true))
     pool.set("chunked_prefill", false);

@@ -17,6 +17,35 @@
 
 namespace flopcast {
 
+namespace {
+
+/// The engine's page: 16 tokens of vLLM, 32 of TensorRT-LLM (page_tokens of its profile). Of pages of one token, as
+/// SGLang has them, eight at a time: a turn finds at most seven too few, and blocks stay countable.
+int drawn_block(int page_tokens) {
+  constexpr int kFewest = 8;
+  return page_tokens >= kFewest ? page_tokens : (kFewest + page_tokens - 1) / page_tokens * page_tokens;
+}
+
+}  // namespace
+
+void ServingScenario::set_prefix_blocks() {
+  int of_traces = 0, of_pages = 1;
+  bool drawn = false;
+  for (const TrafficClass& c : traffic.classes) {
+    if (const auto* trace = std::get_if<TraceTraffic>(&c.lengths))
+      of_traces = std::max(of_traces, trace->summary.format->block_tokens);
+    if (const auto* recorded = std::get_if<RecordedSessions>(&c.lengths))
+      of_traces = std::max(of_traces, recorded->block_tokens);
+    drawn |= c.sessions.has_value();
+  }
+  for (const PoolSpec& pool : pools)
+    if (pool.prefix.on) of_pages = std::lcm(of_pages, drawn_block(pool.page_tokens));
+  const int block = of_traces > 0 ? of_traces : drawn ? of_pages : 0;
+  for (TrafficClass& c : traffic.classes)
+    if (c.sessions && block > 0) c.sessions->block_tokens = block;
+  for (PoolSpec& pool : pools) pool.prefix.block_tokens = block;
+}
+
 bool ServingScenario::autoscaled() const {
   return std::any_of(pools.begin(), pools.end(), [](const PoolSpec& pool) { return pool.autoscale.on; });
 }
@@ -198,13 +227,6 @@ class ServingLoader : private ServingPart {
     }
   }
 
-  /// The engine's page: 16 tokens of vLLM, 32 of TensorRT-LLM (page_tokens of its profile). Of pages of one token, as
-  /// SGLang has them, eight at a time: a turn finds at most seven too few, and blocks stay countable.
-  static int drawn_block(int page_tokens) {
-    constexpr int kFewest = 8;
-    return page_tokens >= kFewest ? page_tokens : (kFewest + page_tokens - 1) / page_tokens * page_tokens;
-  }
-
   void prefix_cache(PoolSpec& spec) {
     if (!sound("prefix_cache")) return;
     const proto::PrefixCache& cache = in_.prefix_cache();
@@ -215,25 +237,10 @@ class ServingLoader : private ServingPart {
         if (stated) fault(fmt::format("prefix_cache.{}", field), "a size beside on: false", "no size, or on: true");
   }
 
-  /// By which prefixes are found: the blocks of a trace; of conversations, which are drawn, whole pages as the engines
-  /// keep them, of all pools alike.
   void blocks() {
-    int of_traces = 0, of_pages = 1;
-    bool drawn = false;
-    for (const TrafficClass& c : out_->traffic.classes) {
-      if (const auto* trace = std::get_if<TraceTraffic>(&c.lengths))
-        of_traces = std::max(of_traces, trace->summary.format->block_tokens);
-      if (const auto* recorded = std::get_if<RecordedSessions>(&c.lengths))
-        of_traces = std::max(of_traces, recorded->block_tokens);
-      drawn |= c.sessions.has_value();
-    }
-    for (const PoolSpec& pool : out_->pools)
-      if (pool.prefix.on) of_pages = std::lcm(of_pages, drawn_block(pool.page_tokens));
-    const int block = of_traces > 0 ? of_traces : drawn ? of_pages : 0;
-    for (TrafficClass& c : out_->traffic.classes)
-      if (c.sessions && block > 0) c.sessions->block_tokens = block;
-    for (PoolSpec& pool : out_->pools) {
-      pool.prefix.block_tokens = block;
+    out_->set_prefix_blocks();
+    for (const PoolSpec& pool : out_->pools) {
+      const int block = pool.prefix.block_tokens;
       // Blocks are whole pages.
       if (pool.prefix.on && block > 0 && block % pool.page_tokens != 0)
         fault(pool.name + ".page_tokens", fmt::format("{}", pool.page_tokens),

@@ -36,6 +36,9 @@ class TrafficLoader : private ServingPart {
     out_->traffic_description = stated_text(t);
     config.seed = out_->seed;
     if (t.has_duration()) config.duration = seconds(t.duration());
+    if (t.has_duration() && out_->warm_up >= config.duration)
+      fault("warm_up", in_.warm_up(),
+            fmt::format("less than the traffic's duration, {}: nothing is left to measure", t.duration()));
     if (t.has_requests()) config.requests = static_cast<std::uint64_t>(quantity(t.requests(), Dimension::count));
     if (t.stream_size() == 0) fault("traffic.stream", "none", "at least one stream { ... }");
     if (t.stream_size() > static_cast<int>(kMostTrafficClasses))

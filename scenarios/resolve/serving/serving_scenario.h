@@ -58,6 +58,10 @@ struct ServingScenario {
   const PoolSpec& answer_pool() const { return pools[answer_pool_index()]; }
   int gpus() const;  ///< of all replicas
   bool autoscaled() const;
+  /// Gives caches and conversations the blocks by which prefixes are found: those of a trace; of conversations, which
+  /// are drawn, whole pages as the engines keep them, of all pools alike. To be done again whenever pages or traffic
+  /// have changed.
+  void set_prefix_blocks();
   /// Replicas that one of the replay stands for.
   int replicas_per_replica() const { return sample_time ? 1 : sample; }
   /// How many times faster than in the scenario slow changes pass in the replay.

@@ -27,7 +27,7 @@ struct PrefixCacheConfig {
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
     field("on", &PrefixCacheConfig::on, {"prefix-cache"});
-    field("block_tokens", &PrefixCacheConfig::block_tokens, {.cause = "prefix-cache", .resolved = true});
+    field.aside(&PrefixCacheConfig::block_tokens, "page_tokens");
     field("host_memory", &PrefixCacheConfig::host_memory, {"prefix-cache"});
     field("storage", &PrefixCacheConfig::storage, {"prefix-cache"});
     field("storage_bandwidth", &PrefixCacheConfig::storage_bandwidth, {"prefix-cache"});

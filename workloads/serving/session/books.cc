@@ -40,6 +40,8 @@ void RequestBooks::add_to(SessionTotals& totals) const {
   totals.metrics = metrics_;
   totals.begin = to_seconds(std::max<Ticks>(0, first_arrival_));
   totals.end = to_seconds(last_event_);
+  totals.counted_from = to_seconds(std::max<Ticks>(0, counted_from()));
+  totals.counted_to = to_seconds(counted_to());
   totals.retried = retried_;
   totals.retried_tokens = retried_tokens_;
   totals.in_system = in_system_;

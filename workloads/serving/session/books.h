@@ -1,5 +1,6 @@
 // What is counted of the requests of a session: their number, their latencies, their time inside, what was in vain.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -11,7 +12,9 @@ namespace flopcast {
 
 class RequestBooks {
  public:
-  explicit RequestBooks(const std::vector<ServiceLevel>& levels) : metrics_(levels), company_(levels.size()) {}
+  /// @param window, most as SessionConfig::window and most_requests
+  RequestBooks(const std::vector<ServiceLevel>& levels, Ticks window, std::uint64_t most)
+      : metrics_(levels), company_(levels.size()), window_(window), most_(most) {}
 
   void arrived(const Request& request);
   /// @param shown when its user had the last token: at the moment `now`, or later
@@ -26,8 +29,10 @@ class RequestBooks {
   void retried(std::int32_t computed);
   void too_long() { ++too_long_; }
 
-  Ticks first_arrival() const { return first_arrival_; }  ///< -1: none yet
-  Ticks last_event() const { return last_event_; }
+  /// Of the time that is counted: the first arrival, or 0 where a window was stated; -1: it has not begun.
+  Ticks counted_from() const { return window_ > 0 ? 0 : first_arrival_; }
+  /// The last event of a request, or the end of the window that was stated where that comes later.
+  Ticks counted_to() const { return std::max(last_event_, most_ > 0 && requests_ >= most_ ? Ticks{0} : window_); }
   std::int64_t live() const { return live_; }  ///< inside
   std::uint64_t requests() const { return requests_; }
   /// Tokens handled by replicas that then failed, or for requests that were too late.
@@ -52,6 +57,8 @@ class RequestBooks {
 
   ServingMetrics metrics_;
   std::vector<Company> company_;  // by class
+  Ticks window_;
+  std::uint64_t most_;
   Ticks first_arrival_ = -1, last_event_ = 0;
   TokenSnapshot wasted_;
   std::int64_t live_ = 0, retried_ = 0, retried_tokens_ = 0;

@@ -117,7 +117,7 @@ void ReplicaFleet::refresh(std::size_t index) {
 // ------------------------------------------------------------------------------------------------- states
 
 Ticks ReplicaFleet::counted_since(Ticks from, Ticks to) const {
-  return books_.first_arrival() < 0 ? 0 : std::max<Ticks>(0, to - std::max(from, books_.first_arrival()));
+  return books_.counted_from() < 0 ? 0 : std::max<Ticks>(0, to - std::max(from, books_.counted_from()));
 }
 
 void ReplicaFleet::set_state(FleetUnit& unit, UnitState state) {
@@ -154,7 +154,7 @@ void ReplicaFleet::bring_up() {
 
 // ------------------------------------------------------------------------------------------------- results
 
-PoolTotals ReplicaFleet::totals(const FleetPool& pool, Ticks last_event) const {
+PoolTotals ReplicaFleet::totals(const FleetPool& pool, Ticks end) const {
   PoolTotals totals;
   totals.name = pool.config.name;
   totals.role = pool.config.replica.role;
@@ -167,12 +167,15 @@ PoolTotals ReplicaFleet::totals(const FleetPool& pool, Ticks last_event) const {
     totals.kv += kv_counters(*unit.replica);
     totals.pages_in_use += pages_in_use(*unit.replica);
     totals.kv_capacity_tokens += kv_capacity_tokens(*unit.replica);
-    const Ticks since = counted_since(unit.since, last_event);
+    const Ticks since = counted_since(unit.since, end);
     const bool broken = unit.state == UnitState::broken, up = !broken && unit.state != UnitState::down;
-    totals.up_time += to_seconds(unit.up_time + (up ? since : 0));
-    totals.broken_time += to_seconds(unit.broken_time + (broken ? since : 0));
+    // One that comes back between the last request and the end is up from then on.
+    const Ticks back = std::min(end, unit.changes);
+    const Ticks repaired = broken ? counted_since(std::max(unit.since, back), end) : 0;
+    totals.up_time += to_seconds(unit.up_time + (up ? since : repaired));
+    totals.broken_time += to_seconds(unit.broken_time + (broken ? since - repaired : 0));
     const bool starting = unit.state == UnitState::starting;
-    totals.starting_time += to_seconds(unit.starting_time + (starting ? counted_since(unit.starts, last_event) : 0));
+    totals.starting_time += to_seconds(unit.starting_time + (starting ? counted_since(unit.starts, back) : 0));
     if (pool.config.autoscale.standby)
       totals.standby_time += to_seconds(unit.down_time + (unit.state == UnitState::down ? since : 0));
   }

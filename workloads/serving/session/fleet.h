@@ -86,7 +86,7 @@ class ReplicaFleet {
   void change_at(FleetUnit& unit, Ticks when);
   /// The prices of its kind at the level of expert load that its pool has now, from its next iteration on.
   void price_anew(std::size_t unit);
-  PoolTotals totals(const FleetPool& pool, Ticks last_event) const;
+  PoolTotals totals(const FleetPool& pool, Ticks end) const;
   void archive(StateArchive& state);
 
  private:

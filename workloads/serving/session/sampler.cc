@@ -23,8 +23,12 @@ TokenSnapshot snapshot(const ReplicaFleet& fleet, const RequestBooks& books, Tic
 
 }  // namespace
 
-Sampler::Sampler(Seconds warm_up, std::size_t pools)
-    : warm_up_(to_ticks(warm_up)), pools_(pools), period_(kFirstPeriod), next_(kFirstPeriod) {}
+Sampler::Sampler(Seconds warm_up, Seconds window, std::size_t pools)
+    : warm_up_(to_ticks(warm_up)),
+      window_(to_ticks(window)),
+      pools_(pools),
+      period_(kFirstPeriod),
+      next_(kFirstPeriod) {}
 
 double Sampler::sample_pool(PoolCurves& curves, std::span<const FleetUnit> units, Seconds begin, Seconds end,
                             Ticks now) {
@@ -61,21 +65,27 @@ void Sampler::sample(const ReplicaFleet& fleet, const RequestBooks& books, Ticks
   sampled_seconds_ += (end - begin).value();
   const bool arrivals = books.requests() > requests_;
   backlog_.add(begin, end, waiting, static_cast<double>(books.live()), arrivals);
-  if (arrivals) {
-    const bool warm = books.first_arrival() >= 0 && now >= books.first_arrival() + warm_up_;
-    if (warm) {
-      steady_end_ = snapshot(fleet, books, now);
-      if (steady_begin_.at <= Seconds(0)) steady_begin_ = steady_end_;
-    }
-    requests_ = books.requests();
+  const bool warm = books.counted_from() >= 0 && now >= books.counted_from() + warm_up_;
+  if (warm && (window_ > 0 ? now <= window_ : arrivals)) {
+    steady_end_ = snapshot(fleet, books, now);
+    if (steady_begin_.at <= Seconds(0)) steady_begin_ = steady_end_;
   }
+  requests_ = books.requests();
   if (next_ / kSamplesPerPeriod >= period_) period_ *= 2;  // their product may pass 2^63 ticks
   next_ += period_;
 }
 
-void Sampler::add_to(SessionTotals& totals) const {
+void Sampler::add_to(SessionTotals& totals, const ReplicaFleet& fleet, const RequestBooks& books, Ticks now) const {
   totals.steady_begin = steady_begin_;
   totals.steady_end = steady_end_;
+  if (now < window_) {  // all were answered before its end, and none came any more
+    totals.steady_end = snapshot(fleet, books, now);
+    totals.steady_end.at = to_seconds(window_);
+    if (totals.steady_begin.at <= Seconds(0)) {
+      totals.steady_begin = totals.steady_end;
+      totals.steady_begin.at = std::min(to_seconds(window_), to_seconds(std::max<Ticks>(warm_up_, 1)));
+    }
+  }
   totals.backlog = backlog_;
   for (std::size_t p = 0; p < pools_.size(); ++p) {
     const PoolCurves& curves = pools_[p];

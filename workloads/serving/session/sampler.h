@@ -10,11 +10,12 @@ namespace flopcast {
 
 class Sampler {
  public:
-  Sampler(Seconds warm_up, std::size_t pools);
+  /// @param window as SessionConfig::window: load is steady until its end; 0: until the last arrival
+  Sampler(Seconds warm_up, Seconds window, std::size_t pools);
   Ticks next() const { return next_; }
   void sample(const ReplicaFleet& fleet, const RequestBooks& books, Ticks now);
   /// @pre totals.pools has all pools, in their order
-  void add_to(SessionTotals& totals) const;
+  void add_to(SessionTotals& totals, const ReplicaFleet& fleet, const RequestBooks& books, Ticks now) const;
   void archive(StateArchive& state) {
     state(pools_, period_, next_, sampled_seconds_, steady_begin_, steady_end_, requests_, backlog_);
   }
@@ -31,7 +32,7 @@ class Sampler {
   /// @return requests that wait
   double sample_pool(PoolCurves& curves, std::span<const FleetUnit> units, Seconds begin, Seconds end, Ticks now);
 
-  Ticks warm_up_;
+  Ticks warm_up_, window_;
   std::vector<PoolCurves> pools_;
   Ticks period_, next_;
   double sampled_seconds_ = 0;

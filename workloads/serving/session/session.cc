@@ -12,11 +12,12 @@ namespace flopcast {
 ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pricers, Topology* topology,
                                RequestSource* source)
     : config_(std::move(config)),
-      books_(config_.levels),
+      books_(config_.levels, to_ticks(config_.window), config_.most_requests),
       flow_(config_, pricers.front().levels.front()->request_overhead(), fleet_, jobs_, books_, topology, source, now_),
       fleet_(config_, std::move(pricers), jobs_, gaps_, flow_, books_, now_),
       faults_(config_, fleet_, flow_, now_),
-      sampler_(config_.warm_up, config_.pools.size()),
+      // Where the number of requests ends the traffic, only their arrivals say until when load was steady.
+      sampler_(config_.warm_up, config_.most_requests > 0 ? Seconds(0) : config_.window, config_.pools.size()),
       next_control_(next_control()) {}
 
 // ------------------------------------------------------------------------------------------------- the clock
@@ -132,8 +133,8 @@ SessionTotals ServingSession::totals() const {
   SessionTotals out;
   books_.add_to(out);
   flow_.transfers().add_to(out);
-  for (const FleetPool& pool : fleet_.pools()) out.pools.push_back(fleet_.totals(pool, books_.last_event()));
-  sampler_.add_to(out);
+  for (const FleetPool& pool : fleet_.pools()) out.pools.push_back(fleet_.totals(pool, books_.counted_to()));
+  sampler_.add_to(out, fleet_, books_, now_);
   out.gaps = gaps_;
   out.failures = faults_.failures();
   out.events = events_;

@@ -20,7 +20,11 @@ struct SessionConfig {
   /// A prefill replica sends a cache in so many equal parts while the prompt is computed (layers); 1: after it.
   int send_in_parts = 1;
   CachePace cache_pace;
-  Seconds warm_up;  ///< after the first arrival: rates are taken from then on, to the last arrival
+  /// Of time that its traffic was stated to take, from 0 on: what is counted per second, and paid for, is of all of it
+  /// and of what runs on. 0: from the first arrival to the last answer.
+  Seconds window;
+  std::uint64_t most_requests = 0;  ///< the traffic ends with the last of so many, though the window is open; 0: any
+  Seconds warm_up;                  ///< after the beginning: rates are taken from then on, to the last arrival
   std::uint64_t seed = 1;
 };
 

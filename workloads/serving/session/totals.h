@@ -50,6 +50,7 @@ struct SessionTotals {
   std::vector<PoolTotals> pools;
   TokenSnapshot steady_begin, steady_end;  ///< between warm-up and the last arrival; equal where the run was too short
   Seconds begin, end;                      ///< first arrival, last event of a request
+  Seconds counted_from, counted_to;        ///< what rates and costs are of: the same, or the window that was stated
   std::int64_t transfers = 0, contended_transfers = 0, failures = 0, retried = 0;
   std::int64_t retried_tokens = 0;  ///< of prompts, that had been computed when their replica failed
   Bytes transferred;
@@ -63,7 +64,7 @@ struct SessionTotals {
   /// Of a request of each class, how many of its class came at the very moment, on average, itself included; those that
   /// came with the first of all left out. Users who march in step come together.
   std::vector<double> together;
-  Seconds duration() const { return end - begin; }
+  Seconds duration() const { return counted_to - counted_from; }
 };
 
 }  // namespace flopcast

@@ -197,7 +197,8 @@ std::string hours_line(const TrainingReport& report) {
       run.lost_as_published
           ? "the range of the step and what published runs lost to restarts, evaluation, loss spikes and "
             "slow nodes (analysis/data/run_losses.csv), since the scenario does not state its resilience"
-          : "the range of the step; interruptions as the scenario states them");
+      : run.life && run.life->replayed ? "the range of the step and of the run's own failures, which fall at random"
+                                       : "the range of the step; interruptions as the scenario states them");
 }
 
 std::string evidence_line(const EvidenceShare& evidence) {
