@@ -8,6 +8,7 @@
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "scenarios/proto/plan_report.pb.h"
+#include "scenarios/resolve/laws/training_laws.h"
 #include "tests/analysis/environment.h"
 #include "tests/catch.h"
 #include "tests/temporary.h"
@@ -148,6 +149,23 @@ TEST_CASE("plan takes no tensor parallelism that the software refuses to a model
   const PlanSpace space =
       open_space("mixtral_8x7b_64_h100", sets, {"training.plan.tensor", "training.plan.expert_tensor"}).space;
   for (const PlanChoice& choice : space.shapes()) CHECK(choice.tensor == 1);
+}
+
+TEST_CASE("plan searches no groups that heads of keys or nodes do not divide into, nor what the software lacks",
+          "[plan]") {
+  const PlanSpace grouped = open_space("mixtral_8x7b_64_h100").space;
+  CHECK(grouped.tensor == std::vector<int>{1, 2, 4, 8});
+  const PlanSpace held = open_space("mixtral_8x7b_64_h100", {"training.software=megatron-core-2025.02"}).space;
+  for (const PlanChoice::Split split : held.split) CHECK(split == PlanChoice::Split::even);
+  CHECK(held.dispatcher == std::vector<ExpertDispatcher>{ExpertDispatcher::all_to_all});
+}
+
+TEST_CASE("Grouped queries: ranks have whole heads of keys and values, or share one", "[plan]") {
+  ModelConfig model = testing::resolved("mixtral_8x7b_64_h100").training->model;
+  model.attention.heads = 96;
+  model.attention.kv_heads = 8;
+  for (const int tensor : {1, 2, 4, 8, 16, 24}) CHECK(splits_key_heads(model, tensor));
+  for (const int tensor : {3, 6, 12}) CHECK_FALSE(splits_key_heads(model, tensor));
 }
 
 TEST_CASE("The closed form follows ranks that stop for messages, and rounds of micro-batches", "[plan]") {
@@ -391,6 +409,12 @@ TEST_CASE("plans are compared draw by draw: what both share is off by the same f
   const PlanStudy study = plan_study("h100_llama_3_1_8b_bf16_16", testing::environment(), {}, options);
   REQUIRE(study.plans.size() > 1);
   const ReplayedPlan& best = study.plans.front();
+  // Those that surely fit come first, of these the fastest.
+  for (const ReplayedPlan& plan : study.plans) {
+    CHECK(plan.memory_p90 > Bytes(0));
+    if (plan.surely_fits()) CHECK((best.surely_fits() && best.step <= plan.step));
+  }
+  CHECK_THAT(to_text(study, TextStyle(false)), ContainsSubstring("of the draws of what"));
   CHECK(best.range.p5 < best.step.value());
   CHECK(best.range.p95 > best.step.value());
   CHECK(slower_share(best, best) == 0);

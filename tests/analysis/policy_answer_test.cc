@@ -67,6 +67,25 @@ TEST_CASE("policy answer of a day: what else is in force, and no chips of later 
                            !ContainsSubstring("Of the chips that exist and are free, tpu-v7"));
 }
 
+TEST_CASE("policy answer of a day on which licences are decided case by case says so of the chips", "[policy]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kSparse);
+  const report::PolicyAnswer a = answered("2026-03-01 --for " + file + " --chips h200-sxm,h20,b200-sxm");
+  std::set<std::string> also;
+  for (const report::AnswerRule& rule : a.also()) also.insert(rule.rule());
+  CHECK(also.count("R2026_01_CASE") == 1);
+  CHECK(also.count("S232_2026_01") == 1);
+  CHECK(row_of(a.works(0), "h200-sxm").free() == "no");
+  CHECK(row_of(a.works(0), "h200-sxm").by_case() == "case by case, 25% band 1");
+  CHECK(row_of(a.works(0), "b200-sxm").by_case().empty());  // presumed to be denied
+  CHECK_THAT(a.works(0).headline(), ContainsSubstring("with a licence, decided case by case"));
+  CHECK(a.read_note().empty());
+  CHECK_THAT(answered("2027-03-01 --for " + file + " --chips h20").read_note(), ContainsSubstring("2026-11-21"));
+  const std::string page = folder.path() + "/page.html";
+  REQUIRE(testing::flopcast("policy answer 2026-03-01 --for " + file + " --chips h200-sxm --html " + page).code == 0);
+  CHECK_THAT(testing::contents(page), ContainsSubstring("91 FR 1684") && ContainsSubstring("2026-01-15"));
+}
+
 TEST_CASE("policy answer: an amendment repeats nothing, approved designers are presumed nothing", "[policy]") {
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kSparse);

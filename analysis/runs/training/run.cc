@@ -51,6 +51,13 @@ Diagnostic memory_diagnostic(const std::string& field, const MemoryTable& table,
   return diagnostic;
 }
 
+/// Of a run that was published, and so did run: what a GPU offers. 0: it is none.
+double ran_in(const Scenario& scenario, const MemoryTable& table) {
+  const Bytes offered = scenario.cluster.node.gpu.hbm_usable();
+  const bool ran = !scenario.published.empty() && !scenario.run_changed && table.total() <= offered;
+  return ran ? offered.value() : 0;
+}
+
 // Refuses a step whose fullest GPU is over capacity; when that is allowed, says so in a note.
 void check_memory(const Scenario& scenario, const TrainingConfig& config, const TrainingStep& step, bool allow_oom,
                   std::vector<std::string>& notes) {
@@ -443,6 +450,21 @@ PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config
   return prepared;
 }
 
+std::string unsure_fit(double share) {
+  return fmt::format(
+      "the plan fits into the memory by what is expected, and in {} of the draws of what that may be off by",
+      format_percent(share, 0));
+}
+
+double share_that_fits(const Scenario& scenario, const StepErrors& errors) {
+  const PreparedStep prepared = prepare_step(scenario, *scenario.training, few_micro_batches(*scenario.training));
+  StepOrigins origins;
+  origins.memory = &fullest(prepared.step.memory);
+  origins.software = &scenario.training->software;
+  origins.ran_in_bytes = ran_in(scenario, *origins.memory);
+  return share_within(memory_draws(origins, errors), scenario.cluster.node.gpu.hbm_usable().value());
+}
+
 MemoryTable check_fit(const Scenario& scenario) {
   const PreparedStep prepared = prepare_step(scenario, *scenario.training, few_micro_batches(*scenario.training));
   std::vector<std::string> notes;
@@ -519,10 +541,12 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     origins.experts = scenario.training->model.moe.experts > 0;
     origins.adapters = scenario.training->adapter_rank > 0;
     const Bytes offered = scenario.cluster.node.gpu.hbm_usable();
-    if (!scenario.published.empty() && !scenario.run_changed && origins.memory->total() <= offered)
-      origins.ran_in_bytes = offered.value();
+    origins.offered_bytes = offered.value();
+    origins.ran_in_bytes = ran_in(scenario, *origins.memory);
     origins.open = open_factors(scenario, {report.step_time, origins.memory->total()}, options);
     report.range = step_range(origins, *options.errors);
+    if (origins.memory->total() <= offered && report.range->fits < kSurelyFits)
+      report.notes.push_back(unsure_fit(report.range->fits));
     if (report.projection) spread_hours(*report.projection, scenario, *report.range, report.step_time, options);
   }
   compare_with_published(report);

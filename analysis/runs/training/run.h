@@ -57,6 +57,10 @@ PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config
 /// Memory of the fullest GPU of the scenario's step. Looks at the phases' plans and at resilience too, as far
 /// as that takes no replay. @throws InputError, MemoryRefused.
 MemoryTable check_fit(const Scenario& scenario);
+/// In which share of the draws of what memory may be off by the fullest GPU of a step holds it.
+double share_that_fits(const Scenario& scenario, const StepErrors& errors);
+/// What is said of a plan that fits in so few of them.
+std::string unsure_fit(double share);
 
 /// Replays the step of `config` on the scenario's cluster and returns how long it takes, nothing else.
 Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options);

@@ -285,23 +285,37 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   range.log_error = std::log(range.step_s.p95 / range.step_s.p5) / (2 * normal_quantile(0.95));
   range.inputs = ranked(std::move(inputs));
 
-  std::vector<Part> held;
   std::vector<RangeInput> of_memory;
-  for (const MemoryRow& row : origins.memory->rows) {
-    held.push_back({&errors.of(memory_error(row.item)), row.bytes.value(), false});
-    of_memory.push_back(input_of(*held.back().error, row.bytes.value()));
-  }
+  for (const MemoryRow& row : origins.memory->rows)
+    of_memory.push_back(input_of(errors.of(memory_error(row.item)), row.bytes.value()));
   const double peak = origins.memory->total().value();
   for (const StepOrigins::Open& open : origins.open) of_memory.push_back(input_of(open, open.memory, peak));
-  const StepError& unknown = errors.of("memory_software");
-  const double as_a_whole = software.memory_seen ? 0 : unknown.log_sd;
-  if (as_a_whole > 0) of_memory.push_back(input_of(unknown, peak));
-  std::vector<double> memory = drawn_sums(held, 0, as_a_whole, origins.open, &StepOrigins::Open::memory, kSeed + 1);
-  const auto ran = [&](double drawn) { return drawn <= origins.ran_in_bytes; };
-  if (std::any_of(memory.begin(), memory.end(), ran)) std::erase_if(memory, std::not_fn(ran));
+  if (!software.memory_seen && errors.of("memory_software").log_sd > 0)
+    of_memory.push_back(input_of(errors.of("memory_software"), peak));
+  std::vector<double> memory = memory_draws(origins, errors);
+  if (origins.offered_bytes > 0) range.fits = share_within(memory, origins.offered_bytes);
+  std::sort(memory.begin(), memory.end());
+  range.memory_p90_bytes = memory[static_cast<std::size_t>(0.9 * static_cast<double>(memory.size() - 1))];
   range.memory_bytes = quantiles(std::move(memory));
   range.memory_inputs = ranked(std::move(of_memory));
   return range;
+}
+
+std::vector<double> memory_draws(const StepOrigins& origins, const StepErrors& errors) {
+  std::vector<Part> held;
+  for (const MemoryRow& row : origins.memory->rows)
+    held.push_back({&errors.of(memory_error(row.item)), row.bytes.value(), false});
+  const double as_a_whole = origins.software->memory_seen ? 0 : errors.of("memory_software").log_sd;
+  std::vector<double> memory = drawn_sums(held, 0, as_a_whole, origins.open, &StepOrigins::Open::memory, kSeed + 1);
+  const auto ran = [&](double drawn) { return drawn <= origins.ran_in_bytes; };
+  if (std::any_of(memory.begin(), memory.end(), ran)) std::erase_if(memory, std::not_fn(ran));
+  return memory;
+}
+
+double share_within(const std::vector<double>& draws, double most) {
+  if (draws.empty()) return 1;
+  const auto within = std::count_if(draws.begin(), draws.end(), [&](double drawn) { return drawn <= most; });
+  return static_cast<double>(within) / static_cast<double>(draws.size());
 }
 
 FigureRange quantiles(std::vector<double> sorted) {

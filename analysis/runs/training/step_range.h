@@ -61,6 +61,8 @@ struct RangeInput {
 struct StepRange {
   FigureRange step_s;
   FigureRange memory_bytes;               ///< of the fullest GPU
+  double memory_p90_bytes = 0;            ///< nine draws in ten need no more
+  double fits = 1;                        ///< share of the draws of memory within what a GPU offers
   double log_error = 0;                   ///< standard deviation of the logarithm of the step's time
   std::vector<RangeInput> inputs;         ///< of the step, largest share first
   std::vector<RangeInput> memory_inputs;  ///< of the memory
@@ -85,6 +87,7 @@ struct StepOrigins {
   const SourceShare* sources = nullptr;  ///< over `replayed` ranks
   std::size_t replayed = 1;
   const MemoryTable* memory = nullptr;
+  double offered_bytes = 0;  ///< of a GPU's memory; 0: not asked
   const SoftwareProfile* software = nullptr;
   bool experts = false, adapters = false;  ///< what it trains
   KnownDie die = KnownDie::measured;
@@ -99,6 +102,12 @@ struct StepOrigins {
   std::vector<Open> open;
 };
 StepRange step_range(const StepOrigins& origins, const StepErrors& errors);
+/// The memory of the fullest GPU in each draw, bytes. @pre origins has `memory` and `software`
+std::vector<double> memory_draws(const StepOrigins& origins, const StepErrors& errors);
+/// Share of the draws that are no larger; 1 of none.
+double share_within(const std::vector<double>& draws, double most);
+/// A plan that fits in fewer of the draws is not recommended beside one that fits in more.
+constexpr double kSurelyFits = 0.9;
 /// What a profile adds: its own error for such runs as that was read off, else what lies between profiles.
 double software_error(const SoftwareProfile& software, bool experts, bool adapters, const StepErrors& errors);
 

@@ -24,14 +24,15 @@ void mark_unbeaten(std::vector<FrontierPoint>& points) {
 }
 
 DataTable plan_data(const PlanStudy& study) {
-  DataTable table{{"", "step", "memory", "MFU", "tokens per day", "plan", "what holds it back"},
-                  {},
-                  {Align::right, Align::right, Align::right, Align::right, Align::right, Align::left, Align::left}};
+  DataTable table{
+      {"", "step", "memory", "fits in draws", "MFU", "tokens per day", "plan", "what holds it back"},
+      {},
+      {Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left, Align::left}};
   for (std::size_t i = 0; i < study.plans.size(); ++i) {
     const ReplayedPlan& plan = study.plans[i];
     table.rows.push_back({fmt::format("{}", i + 1), format_time(plan.step), format_bytes(plan.memory),
-                          format_percent(plan.mfu_causal), format_count(plan.tokens_per_day),
-                          plan_text(plan.screened.choice), held_back(plan.parts)});
+                          format_percent(plan.fits_share, 0), format_percent(plan.mfu_causal),
+                          format_count(plan.tokens_per_day), plan_text(plan.screened.choice), held_back(plan.parts)});
   }
   return table;
 }
@@ -40,7 +41,8 @@ Drawing plans_by_memory(const PlanStudy& study) {
   FrontierChart chart;
   chart.title =
       fmt::format("{} plans were replayed; the best takes {}", study.replayed, format_time(study.plans.front().step));
-  chart.caption = "Each point is a plan; of those on the line no other is both faster and leaner.";
+  chart.caption = "Each point is a plan; of those on the line no other is both faster and leaner. " +
+                  fmt::format("A GPU offers {}.", format_bytes(study.base.cluster.node.gpu.hbm_usable()));
   chart.x_title = "memory of the fullest GPU, GB";
   chart.y_title = "step, s";
   chart.x_text = chart.y_text = [](double value) { return fmt::format("{:.4g}", value); };
@@ -106,6 +108,7 @@ DataTable unit_data(const ServingPlanStudy& study) {
 std::string to_html(const PlanStudy& study) {
   Page page("Plans: " + study.base.title);
   page.headline(answer_text(study));
+  page.paragraph(fits_note(study));
   if (const std::string own = own_text(study); !own.empty()) page.paragraph(own);
   page.heading("Plans by time and memory");
   page.figure(plans_by_memory(study));

@@ -38,7 +38,7 @@ std::string differs(const PlanStudy& study, const ReplayedPlan& plan) {
 
 std::string step_of(const PlanStudy& study, const ReplayedPlan& plan) {
   const double slower = plan.step / study.plans.front().step - 1;
-  return slower > 0 ? format_error(slower) : "";
+  return slower != 0 ? format_error(slower) : "";
 }
 
 /// "slower than 1 in 83 % of the draws"; nothing for the best.
@@ -48,8 +48,13 @@ std::string how_sure(const PlanStudy& study, const ReplayedPlan& plan) {
   return fmt::format("; slower than 1 in {} of the draws", format_percent(slower_share(plan, best), 0));
 }
 
+/// "52 %" of the draws; nothing of a plan whose memory was not drawn.
+std::string fits_text(const ReplayedPlan& plan) {
+  return plan.memory_p90 > Bytes(0) ? format_percent(plan.fits_share, 0) : "";
+}
+
 void add_row(TextTable& table, const PlanStudy& study, const std::string& rank, const ReplayedPlan& plan) {
-  table.row({rank, format_time(plan.step), step_of(study, plan), format_bytes(plan.memory),
+  table.row({rank, format_time(plan.step), step_of(study, plan), format_bytes(plan.memory), fits_text(plan),
              format_percent(plan.mfu_causal),
              differs(study, plan) + "  [" + held_back(plan.parts) + "]" + how_sure(study, plan)});
 }
@@ -78,6 +83,7 @@ report::RankedPlan to_message(const PlanStudy& study, const ReplayedPlan& plan, 
     range.set_p95(plan.range.p95);
     message.set_slower_in_draws(slower_share(plan, best));
   }
+  message.set_fits_in_draws(plan.fits_share);
   message.set_tokens_per_day(plan.tokens_per_day);
   message.set_mfu_causal(plan.mfu_causal);
   message.set_days(plan.days);
@@ -150,8 +156,12 @@ std::string own_text(const PlanStudy& study) {
   }
   if (!study.own) return "";
   const double slower = study.own->step / study.plans.front().step - 1;
-  const std::string standing =
-      slower <= 0 ? "is the best" : fmt::format("is {} slower than the best", format_percent(slower));
+  const bool unsure_of_room = slower < 0 && !study.own->surely_fits();
+  const std::string standing = unsure_of_room
+                                   ? fmt::format("is {} faster than the best, but fits in {} of the draws alone",
+                                                 format_percent(-slower), format_percent(study.own->fits_share, 0))
+                               : slower <= 0 ? "is the best"
+                                             : fmt::format("is {} slower than the best", format_percent(slower));
   const std::string rank =
       s.rank_is_exact
           ? fmt::format("rank {} of those priced", format_integer(static_cast<double>(s.rank)))
@@ -164,6 +174,22 @@ std::string own_text(const PlanStudy& study) {
              : "";
   return fmt::format("The scenario's own plan {}: {}, {}.{}{}", standing, format_time(study.own->step), rank, sure,
                      why_slower(study));
+}
+
+std::string fits_note(const PlanStudy& study) {
+  const ReplayedPlan& best = study.plans.front();
+  const std::string first =
+      best.surely_fits() ? fmt::format("The first fits into the memory in {} of the draws of what that may be off by",
+                                       format_percent(best.fits_share, 0))
+                         : fmt::format(
+                               "No plan found fits in nine of ten draws of what its memory may be off by; the "
+                               "first fits in {}",
+                               format_percent(best.fits_share, 0));
+  const auto faster = std::min_element(study.plans.begin(), study.plans.end(),
+                                       [](const auto& a, const auto& b) { return a.step < b.step; });
+  if (faster->step >= best.step) return first + ".";
+  return fmt::format("{}; the fastest ({}) fits in {}.", first, format_time(faster->step),
+                     format_percent(faster->fits_share, 0));
 }
 
 std::string held_back(const StepParts& parts) {
@@ -198,8 +224,9 @@ std::string answer_text(const PlanStudy& study) {
 
 std::string to_text(const PlanStudy& study, const TextStyle& style) {
   std::string text = wrap(answer_text(study), style.width(), "") + "\n\n";
-  TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
-  table.header({"", "step", "", "memory", "MFU", "plan, and what the others differ in  [what holds them back]"});
+  TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
+  table.header(
+      {"", "step", "", "memory", "fits", "MFU", "plan, and what the others differ in  [what holds them back]"});
   for (std::size_t i = 0; i < study.plans.size(); ++i) {
     add_row(table, study, fmt::format("{}", i + 1), study.plans[i]);
   }
@@ -208,6 +235,7 @@ std::string to_text(const PlanStudy& study, const TextStyle& style) {
                       });
   if (study.own && !listed) add_row(table, study, "own", *study.own);
   text += table.render(style) + "\n";
+  text += wrap(fits_note(study), style.width(), "") + "\n";
   if (const std::string own = own_text(study); !own.empty()) text += wrap(own, style.width(), "") + "\n";
   for (const PlanAnswer& answer : study.why) {
     text += wrap(fmt::format("Why not {}? {}.", answer.asked, answer.text), style.width() - 2, "  ") + "\n";
@@ -250,7 +278,7 @@ report::PlanStudy to_message(const PlanStudy& study) {
 std::string to_csv(const PlanStudy& study) {
   std::vector<std::string> header{"rank",       "step_s",          "screened_step_s", "slower_by",  "step_p5_s",
                                   "step_p95_s", "slower_in_draws", "memory_bytes",    "mfu_causal", "tokens_per_day",
-                                  "days",       "gpu_hours",       "cost_usd",        "holds_back"};
+                                  "days",       "gpu_hours",       "cost_usd",        "holds_back", "fits_in_draws"};
   for (const PlanField& field : plan_fields()) header.emplace_back(field.path);
   std::string text = csv_line(header);
   const auto line = [&](const std::string& rank, const ReplayedPlan& plan) {
@@ -267,7 +295,8 @@ std::string to_csv(const PlanStudy& study) {
                                    shortest(plan.days),
                                    shortest(plan.gpu_hours),
                                    shortest(plan.usd),
-                                   held_back(plan.parts)};
+                                   held_back(plan.parts),
+                                   shortest(plan.fits_share)};
     for (const PlanField& field : plan_fields()) cells.push_back(field.value(plan.screened.choice));
     text += csv_line(cells);
   };

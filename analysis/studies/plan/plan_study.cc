@@ -72,6 +72,7 @@ class Study {
   PlanStudy run() && {
     const OpenScenario open = load_open_scenario(file_, sets_, environment_.data().libraries());
     study_.base = open_scenario(open, environment_);
+    own_ran_ = !open.scenario.published.empty() && !open.scenario.run_changed;
     study_.text = open.text;
     OpenFields fields = options_.open;
     fields.stated = open.stated;
@@ -95,9 +96,11 @@ class Study {
     options.keep = static_cast<std::size_t>(std::max(40, 2 * options_.replays));
     options.ranked = ranked;
     options.effort = options_.effort;
-    if (!where_.empty()) {
+    if (!where_.empty() || lean_) {
       options.accepts = [this](const PlanChoice& choice, const StepEstimate& estimate) {
-        return all_hold(where_, screened_lookup(study_.base, choice, estimate)) != std::optional<bool>(false);
+        if (lean_ && estimate.memory > *lean_) return false;
+        return where_.empty() ||
+               all_hold(where_, screened_lookup(study_.base, choice, estimate)) != std::optional<bool>(false);
       };
     }
     if (options_.progress) {
@@ -116,11 +119,12 @@ class Study {
                         });
   }
 
-  /// @return plans that fit and that conditions accept, the fastest first.
+  /// @return plans that fit and that conditions accept: those that surely fit, and of these the fastest, first.
   static std::vector<ReplayedPlan> ranked(std::vector<ReplayedPlan> plans) {
     std::erase_if(plans, [](const ReplayedPlan& plan) { return !plan.fits || plan.accepted == false; });
-    std::stable_sort(plans.begin(), plans.end(),
-                     [](const ReplayedPlan& a, const ReplayedPlan& b) { return a.step < b.step; });
+    std::stable_sort(plans.begin(), plans.end(), [](const ReplayedPlan& a, const ReplayedPlan& b) {
+      return std::pair{!a.surely_fits(), a.step} < std::pair{!b.surely_fits(), b.step};
+    });
     return plans;
   }
 
@@ -147,6 +151,9 @@ class Study {
     const bool own_too = own && study_.search.ranked && study_.search.ranked->estimate.fits;
     if (own_too) chosen.push_back(*study_.search.ranked);
     std::vector<ReplayedPlan> plans = replayed(study_.space, chosen);
+    // Of a plan that was published, and so did run, there is no doubt that it fits.
+    for (ReplayedPlan& plan : plans)
+      if (own_ran_ && own && plan.fits && plan.screened.choice == *own) plan.fits_share = 1;
     if (own_too) {
       study_.own = plans.back();
       plans.pop_back();
@@ -157,7 +164,27 @@ class Study {
     }
     const std::vector<ReplayedPlan> all = plans;
     study_.plans = ranked(std::move(plans));
+    if (!study_.plans.empty()) add_leaner();
     if (study_.plans.empty()) throw InputError(nothing_accepted(all));
+  }
+
+  /// Where the fastest plan fills a GPU so far that it would not fit in more than one draw in ten: the fastest of those
+  /// that leave as much room as that one lacks.
+  void add_leaner() {
+    const auto fastest = std::min_element(study_.plans.begin(), study_.plans.end(),
+                                          [](const auto& a, const auto& b) { return a.step < b.step; });
+    if (fastest->surely_fits() || fastest->memory_p90 <= Bytes(0)) return;
+    lean_ = study_.base.cluster.node.gpu.hbm_usable() * (fastest->memory / fastest->memory_p90);
+    const SearchResult leaner = search(study_.space, std::nullopt, "searching plans that leave room");
+    lean_.reset();
+    std::vector<ScreenedPlan> chosen = distinct(leaner.best, std::max(1, options_.replays / 4));
+    std::erase_if(chosen, [&](const ScreenedPlan& plan) {
+      return std::any_of(study_.plans.begin(), study_.plans.end(),
+                         [&](const ReplayedPlan& known) { return known.screened.choice == plan.choice; });
+    });
+    std::vector<ReplayedPlan> plans = study_.plans;
+    for (ReplayedPlan& plan : replayed(study_.space, chosen)) plans.push_back(std::move(plan));
+    study_.plans = ranked(std::move(plans));
   }
 
   bool in_space(const PlanChoice& own) const {
@@ -327,6 +354,8 @@ class Study {
   const std::vector<std::string>& sets_;
   const PlanOptions& options_;
   std::vector<MetricExpression> where_;
+  bool own_ran_ = false;       ///< the scenario's own plan is that of a published run
+  std::optional<Bytes> lean_;  ///< plans have to need no more, in closed form
   PlanStudy study_;
 };
 
@@ -334,6 +363,8 @@ class Study {
 struct ReplayedFigures {
   Seconds step;
   Bytes memory;
+  double fits_share = 1;
+  Bytes memory_p90;
   double mfu_causal = 0, tokens_per_day = 0;
   std::optional<bool> accepted;
   std::vector<ReplayedCondition> conditions;
@@ -346,6 +377,8 @@ struct ReplayedFigures {
     field("shapes_log_sd", &ReplayedFigures::shapes_log_sd);
     field("step", &ReplayedFigures::step);
     field("memory", &ReplayedFigures::memory);
+    field("fits_share", &ReplayedFigures::fits_share);
+    field("memory_p90", &ReplayedFigures::memory_p90);
     field("mfu_causal", &ReplayedFigures::mfu_causal);
     field("tokens_per_day", &ReplayedFigures::tokens_per_day);
     field("accepted", &ReplayedFigures::accepted);
@@ -419,6 +452,8 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
     const NameLookup of_both = in_turn(metric_lookup(found), screened_lookup(base, plan.choice, plan.estimate));
     ReplayedFigures out{report.step_time,
                         report.fullest_memory().total(),
+                        report.range ? report.range->fits : 1,
+                        Bytes(report.range ? report.range->memory_p90_bytes : 0),
                         report.mfu_causal,
                         report.tokens_per_day,
                         all_hold(where, of_both),
@@ -450,6 +485,8 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
       plan.screened = plans[begin + i];
       plan.step = found.step;
       plan.memory = found.memory;
+      plan.fits_share = found.fits_share;
+      plan.memory_p90 = found.memory_p90;
       plan.mfu_causal = found.mfu_causal;
       plan.tokens_per_day = found.tokens_per_day;
       plan.accepted = found.accepted;

@@ -51,6 +51,8 @@ struct ReplayedPlan {
   std::optional<bool> accepted;  ///< by the conditions; none: they could not be decided
   Seconds step;
   Bytes memory;
+  double fits_share = 1;  ///< StepRange::fits
+  Bytes memory_p90;       ///< nine draws in ten need no more
   double mfu_causal = 0, tokens_per_day = 0;
   double days = 0, gpu_hours = 0, usd = 0;    ///< for the tokens of the run, without interruptions; 0: no run, no price
   StepParts parts;                            ///< of the closed form
@@ -58,6 +60,8 @@ struct ReplayedPlan {
   FigureRange range;                          ///< of the step, s
   std::vector<double> drawn;                  ///< StepRange::drawn_s
   double shapes_log_sd = 0;                   ///< StepRange's
+
+  bool surely_fits() const { return fits_share >= kSurelyFits; }
 };
 
 /// The share of the draws in which one plan is slower than another. What both share is off by the same for both; where
@@ -79,7 +83,8 @@ struct PlanStudy {
   PlanSpace space;
   std::vector<std::string> varied;  ///< paths of the fields that were varied
   SearchResult search;
-  std::vector<ReplayedPlan> plans;  ///< that fit and that conditions accept, the fastest first
+  std::vector<ReplayedPlan> plans;  ///< that fit and that conditions accept; those that surely fit, and of these the
+                                    ///< fastest, first
   std::optional<ReplayedPlan> own;  ///< the scenario's own, where it is whole and possible
   std::vector<PlanAnswer> why;
   std::size_t replayed = 0;
@@ -119,6 +124,8 @@ std::string held_back(const StepParts& parts);
 // What was found, where the scenario's own plan stands (may be empty), and how the search went, in sentences.
 std::string answer_text(const PlanStudy& study);
 std::string own_text(const PlanStudy& study);
+/// In how many draws of what memory may be off by the first plan fits, and the fastest.
+std::string fits_note(const PlanStudy& study);
 std::string searched_text(const PlanStudy& study);
 
 std::string to_text(const PlanStudy& study, const TextStyle& style = TextStyle());

@@ -51,7 +51,10 @@ class Answering {
     out_.rules = q_.bounds.rules;
     out_.date = q_.bounds.date;
     for (const ExportRule* rule : with_required(q_.bounds.rules, book_)) out_.bounds.push_back(rule);
-    if (q_.bounds.date) out_.also = also_in_force(book_, *q_.bounds.date);
+    if (q_.bounds.date) {
+      out_.also = beside_bounds(*q_.bounds.date);
+      out_.read_note = reading_note({{}, q_.bounds.date, ""}, book_);
+    }
     for (const std::string& name : q_.chips) asked_.push_back(load_chip(libraries(), name));
     find_nodes();
     judge_all();
@@ -103,6 +106,20 @@ class Answering {
 
   // Rules.
 
+  /// Whatever holds that day and is no bound: how licences are decided and what is taken for them, too.
+  std::vector<const ExportRule*> beside_bounds(const Date& day) const {
+    std::vector<const ExportRule*> out;
+    for (const ExportRule& rule : book_.rules()) {
+      if (is_decision(rule) && rule.judges() && rule.holds_on(day)) out.push_back(&rule);
+    }
+    const std::vector<const ExportRule*> rest = also_in_force(book_, day);
+    out.insert(out.end(), rest.begin(), rest.end());
+    return out;
+  }
+
+  /// How a licence is decided, or what is taken for it: nothing that asks for one.
+  static bool is_decision(const ExportRule& rule) { return rule.kind == "review" || rule.kind == "tariff"; }
+
   JudgedChip judged(const ChipFigures& chip) const {
     JudgedChip out;
     out.figures = chip;
@@ -145,7 +162,19 @@ class Answering {
     out.later = launch && q_.bounds.date && *launch > *q_.bounds.date;
     if (!out.later && out.us_export)
       for (const ExportRule* rule : out_.also) add_also(chip, *rule, out);
+    if (out.free == false) out.by_case = decided_by_case(out);
     return out;
+  }
+
+  /// Of a chip that needs a licence: what a rule on how licences are decided says other than that it is denied, and
+  /// what is taken for it. Empty: there is no such rule, or it is denied.
+  static std::string decided_by_case(const JudgedChip& chip) {
+    std::string review, taken;
+    for (const JudgedChip::Also& also : chip.also) {
+      if (also.rule->kind == "review") review += (review.empty() ? "" : ", ") + also.says;
+      if (also.rule->kind == "tariff") taken += ", " + also.says;
+    }
+    return review.empty() ? "" : review + taken;
   }
 
   /// Of a rule that is no bound, what it says beyond those that are.
@@ -216,6 +245,7 @@ class Answering {
     row.free = judged.free;
     row.later = judged.later;
     row.sold = judged.sold;
+    row.by_case = judged.by_case;
     if (node.empty()) {
       row.hour = 1;
     } else if (const auto hour = hour_of(figures, gpu.hbm_capacity, gpu.tdp, costs_, work.base.cluster.fabric.kind);
@@ -368,6 +398,7 @@ class Answering {
   }
 
   void assume() {
+    if (!out_.read_note.empty()) out_.assumptions.push_back(out_.read_note);
     const auto any = [&](bool training) {
       return std::any_of(out_.works.begin(), out_.works.end(),
                          [&](const AnsweredWork& w) { return w.training == training; });

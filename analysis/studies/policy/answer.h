@@ -48,8 +48,9 @@ struct JudgedChip {
     std::string says;
   };
   std::vector<Also> also;
-  std::string note;  ///< what holds for all chips of its maker
-  std::string node;  ///< of the library; empty: none, so nothing runs on it
+  std::string by_case;  ///< of one that is caught: "case by case, 25% band 1"; empty: it is denied, or free
+  std::string note;     ///< what holds for all chips of its maker
+  std::string node;     ///< of the library; empty: none, so nothing runs on it
 };
 
 /// The work on one chip.
@@ -57,8 +58,9 @@ struct AnswerRow {
   std::string chip;  ///< of the library; of a design "best allowed"
   ChipFigures figures;
   bool design = false;
-  bool later = false;  ///< JudgedChip::later
-  bool sold = true;    ///< JudgedChip::sold
+  bool later = false;   ///< JudgedChip::later
+  bool sold = true;     ///< JudgedChip::sold
+  std::string by_case;  ///< JudgedChip::by_case
   std::optional<bool> free;
   std::vector<std::string> bound_by;  ///< thresholds that a design lies at
   ReplannedWork work;
@@ -98,6 +100,7 @@ struct PolicyAnswer {
   std::vector<const ExportRule*> rules;
   std::vector<const ExportRule*> bounds;  ///< and those that they ask about first: whose bounds count
   std::vector<const ExportRule*> also;    ///< what else is in force that day, and is no bound
+  std::string read_note;                  ///< where the day lies behind the last reading of the rules
   std::optional<Date> date;
   std::vector<JudgedChip> chips;  ///< those that are caught by most first, the freest last
   std::vector<AnsweredWork> works;
@@ -113,12 +116,16 @@ Limit limit_named(const std::string& name);
 
 /// What holds the work back on a chip, and which rules would hardly bite; empty where it cannot run.
 std::string what_binds(const AnsweredWork& work, const AnswerRow& row);
-/// "free", "caught", "?"; of what cannot be bought that day "later" or "rented only".
+/// "free", "caught", "case by case", "?"; of what cannot be bought that day "later" or "rented only".
 std::string rule_says(const AnswerRow& row);
 /// What else the rule says that day, by what it says: the chips.
 std::map<std::string, std::vector<std::string>> chips_by_saying(const PolicyAnswer& answer, const ExportRule& rule);
 /// Chips that nobody could buy on that day, in a sentence; empty: none.
 std::string later_chips(const PolicyAnswer& answer);
+/// What a page or a table says of a chip under the rules.
+std::string outcome_of(const JudgedChip& chip);
+/// "91 FR 1684; in force from 2026-01-15; for ..."
+std::string days_of(const ExportRule& rule);
 /// The answer in a sentence.
 std::string headline(const PolicyAnswer& answer, const AnsweredWork& work);
 /// "171 days (158 to 184)"; of a service "46.0 ms (31.3 to 84.8)".

@@ -25,13 +25,19 @@ void add_bars(const PolicyAnswer& a, const AnsweredWork& w, Page& page) {
   chart.axis = axis_of(w);
   chart.caption = "GPU-hours with plan and batch searched again on each chip; whiskers hold nine cases in ten.";
   chart.tick = short_count;
-  chart.key = {{Tone::good, "free"}, {Tone::bad, "caught"}, {Tone::bubble, "cannot be said, or not to be bought then"}};
+  chart.key = {{Tone::good, "free"},
+               {Tone::bad, "caught"},
+               {Tone::third, "needs a licence, decided case by case"},
+               {Tone::bubble, "cannot be said, or not to be bought then"}};
   chart.table.header = {"chip", "rule says", "time", "GPU-hours", "5 %", "95 %"};
   chart.table.align = {Align::left, Align::left, Align::right, Align::right, Align::right, Align::right};
   for (const AnswerRow& row : w.rows) {
     if (!row.work.fault.empty()) continue;
     const Ranged& hours = row.work.gpu_hours;
-    const Tone tone = row.to_be_had() ? Tone::good : row.free == false && !row.later ? Tone::bad : Tone::bubble;
+    const Tone tone = row.to_be_had()                  ? Tone::good
+                      : row.later || row.free != false ? Tone::bubble
+                      : row.by_case.empty()            ? Tone::bad
+                                                       : Tone::third;
     ChartRow bar;
     bar.label = row.chip;
     bar.value = fmt::format("{} ({} to {})", short_count(hours.value), short_count(hours.low), short_count(hours.high));
@@ -96,7 +102,7 @@ void add_work(const PolicyAnswer& a, const AnsweredWork& w, Page& page) {
   std::vector<std::string> binds;
   for (const AnswerRow& row : w.rows) {
     const std::string text = what_binds(w, row);
-    if (!text.empty() && (row.to_be_had() || &row == &w.rows.front())) binds.push_back(text);
+    if (!text.empty() && (row.to_be_had() || !row.by_case.empty() || &row == &w.rows.front())) binds.push_back(text);
   }
   page.list(binds);
   add_curves(w, page);
@@ -114,10 +120,7 @@ void add_margins(const PolicyAnswer& a, Page& page) {
     rows.push_back({c.figures.name, figure(ChipFigure::tpp), figure(ChipFigure::performance_density),
                     figure(ChipFigure::io_bandwidth), figure(ChipFigure::memory_bandwidth),
                     c.nearest ? threshold_text(c.nearest->threshold) : "",
-                    c.nearest ? format_error(c.nearest->share()) : "",
-                    !c.us_export ? "no US export"
-                    : c.just     ? c.outcome + " (just allowed)"
-                                 : c.outcome});
+                    c.nearest ? format_error(c.nearest->share()) : "", outcome_of(c)});
   }
   page.table(
       {"chip", "TPP", "TPP per mm2", "I/O GB/s, both directions", "DRAM GB/s", "nearest", "margin", "outcome"}, rows,
@@ -130,8 +133,10 @@ std::string to_html(const PolicyAnswer& a) {
   Page page("What " + a.asked + (a.date ? " leave" : " leaves"));
   for (const AnsweredWork& w : a.works) page.headline(headline(a, w));
   page.heading("What the rule says");
+  if (!a.read_note.empty()) page.note(a.read_note);
   std::vector<std::string> limbs;
   for (const ExportRule* rule : a.rules) {
+    limbs.push_back(fmt::format("{}: {}; {}", rule->id, rule->title, days_of(*rule)));
     for (const RuleLimb& limb : rule->limbs)
       limbs.push_back(fmt::format("{}: {} if {}", rule->id, limb.outcome, limb_text(limb)));
     limbs.push_back(fmt::format("{}: {}", rule->id, rule->licence));
@@ -140,7 +145,7 @@ std::string to_html(const PolicyAnswer& a) {
     std::vector<std::string> says;
     for (const auto& [what, chips] : chips_by_saying(a, *rule))
       says.push_back(fmt::format("{}: {}", what, fmt::join(chips, ", ")));
-    limbs.push_back(fmt::format("also in force: {}: {} ({}){}{}", rule->id, rule->title, rule->kind,
+    limbs.push_back(fmt::format("also in force: {}: {} ({}; {}){}{}", rule->id, rule->title, rule->kind, days_of(*rule),
                                 says.empty() ? "" : "; ", fmt::join(says, "; ")));
   }
   page.list(limbs);

@@ -33,11 +33,6 @@ std::string chip_name(const AnswerRow& row) { return row.design ? "the " + row.c
 
 std::string margin_words(const JudgedChip& c) { return c.nearest ? format_error(c.nearest->share()) : ""; }
 
-std::string outcome_of(const JudgedChip& c) {
-  if (!c.us_export) return "no US export";
-  return c.outcome + (c.just ? " (just)" : "") + (c.free == true && !c.sold ? ", rented only" : "");
-}
-
 std::string figure_words(const PolicyAnswer& a, const ChipFigures& chip, ChipFigure figure) {
   const auto value = figure_of(chip, figure);
   return value ? figure_number(*value, bounds_on(a.bounds, figure)) : "?";
@@ -51,7 +46,10 @@ std::string also_block(const PolicyAnswer& a, const TextStyle& style) {
   if (a.also.empty()) return "";
   std::string out = "\n" + style.bold("Also in force that day") + "\n";
   for (const ExportRule* rule : a.also) {
-    out += "  " + wrap(fmt::format("{}: {} ({})", rule->id, rule->title, rule->kind), style.width() - 4, "    ") + "\n";
+    out += "  " +
+           wrap(fmt::format("{}: {} ({}; {})", rule->id, rule->title, rule->kind, days_of(*rule)), style.width() - 4,
+                "    ") +
+           "\n";
     for (const auto& [says, names] : chips_by_saying(a, *rule))
       out += "    " + wrap(fmt::format("{}: {}", says, fmt::join(names, ", ")), style.width() - 6, "      ") + "\n";
   }
@@ -63,9 +61,7 @@ std::string rules_block(const PolicyAnswer& a, const TextStyle& style) {
   for (const ExportRule* rule : a.rules) {
     out += style.bold(wrap(rule->id + ": " + rule->title, style.width(), "")) + "\n";
     const auto line = [&](const std::string& text) { out += "  " + wrap(text, style.width() - 4, "    ") + "\n"; };
-    line(fmt::format("{}; {}{}; for {}", rule->citation,
-                     rule->in_force ? "in force from " + to_string(*rule->in_force) : "never in force",
-                     rule->until ? " until " + to_string(*rule->until) : "", rule->applies_to));
+    line(days_of(*rule));
     for (const RuleLimb& limb : rule->limbs) line(fmt::format("{} if {}", limb.outcome, limb_text(limb)));
     line("consequence: " + rule->licence);
   }
@@ -87,7 +83,7 @@ std::string chips_block(const PolicyAnswer& a, const TextStyle& style) {
                figure_words(a, c.figures, ChipFigure::io_bandwidth),
                figure_words(a, c.figures, ChipFigure::memory_bandwidth),
                c.nearest ? threshold_text(c.nearest->threshold) : "", margin_words(c),
-               c.free == false ? style.bad(outcome_of(c)) : outcome_of(c)});
+               c.free == false && c.by_case.empty() ? style.bad(outcome_of(c)) : outcome_of(c)});
   }
   std::string out = "\n" + style.bold("Chips that exist, by margin") + "\n" + table.render(style);
   if (left > 0)
@@ -117,6 +113,12 @@ std::vector<std::string> work_header(const AnsweredWork& w) {
   return {"chip", "rule says", time_title(w), hours_title(w), "$ at one price", "$ by parts", "as stated"};
 }
 
+/// Of a service whose load is stated GPU-hours are those of the load: nothing is said.
+std::string as_stated(const AnsweredWork& w, const ReplannedWork& work) {
+  if (work.own_gpu_hours > 0) return hours_number(work.own_gpu_hours);
+  return w.training ? "does not fit" : "";
+}
+
 std::vector<std::string> work_row(const AnsweredWork& w, const AnswerRow& row) {
   std::vector<std::string> cells{row.chip, rule_says(row)};
   if (!row.work.fault.empty()) {
@@ -128,7 +130,7 @@ std::vector<std::string> work_row(const AnsweredWork& w, const AnswerRow& row) {
   cells.push_back(row.usd_equal ? usd_number(row.usd_equal->value) : "");
   cells.push_back(row.usd_parts ? usd_number(row.usd_parts->value) : "");
   // The same work with the plan and the load that the scenario states.
-  cells.push_back(row.work.own_gpu_hours > 0 ? hours_number(row.work.own_gpu_hours) : "does not fit");
+  cells.push_back(as_stated(w, row.work));
   return cells;
 }
 
@@ -158,7 +160,7 @@ std::string curve_block(const AnsweredWork& w, const AnswerCurve& curve, const T
     const bool compared = whole != nullptr && whole->work.fault.empty();
     table.row({fmt::format("{:.4g}", p.factor * curve.own), hours_number(work.gpu_hours.value),
                compared ? fmt::format("{:.2f} x", work.gpu_hours.value / whole->work.gpu_hours.value) : "",
-               work.own_gpu_hours > 0 ? hours_number(work.own_gpu_hours) : "does not fit", work.plan});
+               as_stated(w, work), work.plan});
   }
   return out + table.render(style, 4);
 }
@@ -183,7 +185,7 @@ std::string work_block(const PolicyAnswer& a, const AnsweredWork& w, const TextS
   out += "\n  " + style.bold("What binds") + "\n";
   for (const AnswerRow& row : w.rows) {
     const std::string text = what_binds(w, row);
-    if (!text.empty() && (row.to_be_had() || &row == &w.rows.front())) line(text);
+    if (!text.empty() && (row.to_be_had() || !row.by_case.empty() || &row == &w.rows.front())) line(text);
   }
   for (const AnswerCurve& curve : w.curves) out += curve_block(w, curve, style);
   out += "\n  " + style.bold("Plans") + "\n";
@@ -263,6 +265,7 @@ void set_chip(const JudgedChip& c, report::JudgedChip& chip) {
   chip.set_us_export(c.us_export);
   chip.set_later(c.later);
   chip.set_sold(c.sold);
+  chip.set_by_case(c.by_case);
   for (const JudgedChip::Also& also : c.also) chip.add_also(also_words(also));
 }
 
@@ -281,6 +284,7 @@ void set_row(const AnsweredWork& w, const AnswerRow& row, report::AnswerRow& r) 
   r.set_what_binds(what_binds(w, row));
   r.set_later(row.later);
   r.set_sold(row.sold);
+  r.set_by_case(row.by_case);
 }
 
 void set_curve(const AnswerCurve& curve, report::AnswerCurve& c) {
@@ -296,10 +300,22 @@ void set_curve(const AnswerCurve& curve, report::AnswerCurve& c) {
 
 }  // namespace
 
+std::string outcome_of(const JudgedChip& c) {
+  if (!c.us_export) return "no US export";
+  return c.outcome + (c.just ? " (just)" : "") + (c.free == true && !c.sold ? ", rented only" : "") +
+         (c.by_case.empty() ? "" : "; " + c.by_case);
+}
+
+std::string days_of(const ExportRule& rule) {
+  return fmt::format("{}; {}{}; for {}", rule.citation,
+                     rule.in_force ? "in force from " + to_string(*rule.in_force) : "never in force",
+                     rule.until ? " until " + to_string(*rule.until) : "", rule.applies_to);
+}
+
 std::string rule_says(const AnswerRow& row) {
   if (row.later) return "later";
   if (row.free == true && !row.sold) return "rented only";
-  return !row.free ? "?" : *row.free ? "free" : "caught";
+  return !row.free ? "?" : *row.free ? "free" : row.by_case.empty() ? "caught" : "case by case";
 }
 
 std::map<std::string, std::vector<std::string>> chips_by_saying(const PolicyAnswer& a, const ExportRule& rule) {
@@ -337,7 +353,7 @@ std::string what_binds(const AnsweredWork& w, const AnswerRow& row) {
     if (effect(limit) < kHardlyBites) soft.emplace_back(name_of(limit));
   }
   std::string text = fmt::format("{} on {}{}", w.training ? "Training" : "Decoding", chip_name(row),
-                                 w.training ? "" : fmt::format(" at {:.0f} users per GPU", row.work.users_per_gpu));
+                                 w.training ? "" : fmt::format(" at {:.3g} users per GPU", row.work.users_per_gpu));
   if (effect(sorted[0]) < kHardlyBites) {
     text += fmt::format(" is bound by no single limit: half the {} takes {:.0f} % longer", name_of(sorted[0]),
                         100 * effect(sorted[0]));
@@ -347,15 +363,19 @@ std::string what_binds(const AnsweredWork& w, const AnswerRow& row) {
   }
   text += fmt::format(" (half of others: {})", fmt::join(rest, ", "));
   if (!soft.empty()) text += fmt::format("; a rule on {} hardly bites", fmt::join(soft, " or "));
+  if (!row.work.binding.empty())
+    text += "; the load ends where the promise does, nearest of which is " + row.work.binding;
   return text + ".";
 }
 
 std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
   const AnswerRow& own = w.rows.front();
-  const std::string does = w.training ? "trains" : "decodes";
-  std::vector<const AnswerRow*> real;
+  const std::string does = w.training ? "trains" : "serves";
+  std::vector<const AnswerRow*> real, by_case;
   for (const AnswerRow& row : w.rows) {
-    if (row.to_be_had() && !row.design && row.work.fault.empty()) real.push_back(&row);
+    if (row.design || !row.work.fault.empty()) continue;
+    if (row.to_be_had()) real.push_back(&row);
+    if (!row.by_case.empty() && row.sold && !row.later) by_case.push_back(&row);
   }
   const auto against = [&](const AnswerRow& row) {
     if (!own.work.fault.empty() || &row == &own) return std::string();
@@ -369,9 +389,13 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
   const std::string leaves = a.date ? "leave" : "leaves";  // "the rules of a day" or one rule
   if (own.to_be_had()) text = fmt::format("{} {} {} free. ", a.asked, leaves, own.chip);
   if (real.empty()) {
-    text += fmt::format("Of the chips that exist {} {} none on which this was put", a.asked, leaves);
+    text += fmt::format("Of the chips that exist and were tried, {} {} none free", a.asked, leaves);
   } else {
     text += "Of the chips that exist and are free, " + says(*real.front(), real.front()->chip);
+  }
+  if (!by_case.empty()) {
+    const AnswerRow& first = *by_case.front();
+    text += fmt::format("; with a licence, decided {}, ", first.by_case) + says(first, first.chip);
   }
   if (w.best_design) {
     const AnswerRow& design = w.rows[*w.best_design];
@@ -387,6 +411,7 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
 std::string to_text(const PolicyAnswer& a, const TextStyle& style) {
   std::string out =
       style.bold(wrap(fmt::format("What {} {}", a.asked, a.date ? "leave" : "leaves"), style.width(), "")) + "\n\n";
+  if (!a.read_note.empty()) out += wrap(a.read_note, style.width(), "") + "\n\n";
   out += rules_block(a, style) + also_block(a, style) + chips_block(a, style);
   for (const AnsweredWork& w : a.works) out += work_block(a, w, style);
   out += "\n" + style.bold("Assumed") + "\n";
@@ -410,7 +435,7 @@ std::string to_csv(const PolicyAnswer& a) {
               "gpu_hours_p5",  "gpu_hours_p95", "tokens",
               "usd_one_price", "usd_by_parts",  "stated_gpu_hours",
               "plan",          "fault",         "later",
-              "sold",          "also_in_force"};
+              "sold",          "also_in_force", "by_case"};
   const auto yes = [](bool value) { return value ? "yes" : "no"; };
   const auto word = [](const std::optional<bool>& free) { return !free ? "unknown" : *free ? "yes" : "no"; };
   for (const JudgedChip& c : a.chips) {
@@ -418,7 +443,7 @@ std::string to_csv(const PolicyAnswer& a) {
     csv.set("later", yes(c.later)).set("sold", yes(c.sold));
     std::vector<std::string> also;
     for (const JudgedChip::Also& said : c.also) also.push_back(also_words(said));
-    csv.set("also_in_force", fmt::format("{}", fmt::join(also, "; ")));
+    csv.set("also_in_force", fmt::format("{}", fmt::join(also, "; "))).set("by_case", c.by_case);
     if (c.nearest) {
       csv.set("nearest", threshold_text(c.nearest->threshold));
       csv.set("margin_percent", fmt::format("{:.2f}", 100 * c.nearest->share()));
@@ -429,7 +454,7 @@ std::string to_csv(const PolicyAnswer& a) {
   for (const AnsweredWork& w : a.works) {
     for (const AnswerRow& row : w.rows) {
       csv.row().set("work", w.scenario).set("chip", row.chip).set("free", word(row.free));
-      csv.set("later", yes(row.later)).set("sold", yes(row.sold));
+      csv.set("later", yes(row.later)).set("sold", yes(row.sold)).set("by_case", row.by_case);
       set_figures(row.figures, csv);
       set_work(row.work, csv);
       if (!row.work.fault.empty()) continue;
@@ -467,6 +492,7 @@ report::PolicyAnswer to_message(const PolicyAnswer& a) {
     for (const AnswerCurve& curve : w.curves) set_curve(curve, *work.add_curves());
   }
   for (const std::string& text : a.assumptions) out.add_assumptions(text);
+  out.set_read_note(a.read_note);
   return out;
 }
 

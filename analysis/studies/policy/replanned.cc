@@ -29,8 +29,10 @@ constexpr double kPlansPriced = 5'000;
 constexpr const char* kSchedules = "1f1b,interleaved_1f1b,dualpipe,dualpipev";
 constexpr std::size_t kPlansReplayed = 3;
 /// Loads are found to within this.
-constexpr double kLoadWithin = 1.1;
-constexpr double kLeastOfLoad = 1.0 / 64, kMostOfLoad = 4;
+constexpr double kLoadWithin = 1.02;
+constexpr double kLeastOfLoad = 1.0 / 64, kMostOfLoad = 64;
+/// A limit of which the half costs a fixed plan less than this is not planned anew for: that could only cost less.
+constexpr double kWorthReplanning = 0.1;
 
 class Replanner {
  public:
@@ -80,8 +82,10 @@ class Replanner {
     OpenScenario open;
     if (open_in_its_formats(file_, sets_, libraries(), open)) out_.remark = "in BF16: no FP8 units";
     Scenario scenario = std::move(open.scenario);
+    const bool published = !scenario.published.empty() && chip_.node.empty();
     scenario.published.clear();
     scenario = completed(std::move(scenario), environment_.data()).value();
+    const Bytes offered = scenario.cluster.node.gpu.hbm_usable();
     if (chip_.change) {
       chip_.change(scenario);
       keep_some_sms(scenario);
@@ -105,21 +109,20 @@ class Replanner {
       if (report.fullest_memory().total() <= scenario.cluster.node.gpu.hbm_usable())
         out_.own_time = report.step_time.value();
     }
-    std::optional<TrainingReport> best;
-    for (const ScreenedPlan& plan : plans) {
-      TrainingReport report = replayed(with_plan(scenario, plan.choice, space));
-      if (report.fullest_memory().total() > scenario.cluster.node.gpu.hbm_usable()) continue;
-      if (best && best->step_time <= report.step_time) continue;
-      best = std::move(report);
-      out_.plan = plan_text(plan.choice);
-      best_scenario_ = with_plan(scenario, plan.choice, space);
-    }
+    const std::optional<FoundPlan> best = fastest(
+        scenario, plans, space, published && scenario.cluster.node.gpu.hbm_usable() >= offered ? own : std::nullopt);
     if (!best) {
       out_.fault = "no plan fits into its memory";
       return;
     }
-    const double step = best->step_time.value();
-    out_.time = best->range ? Ranged{step, best->range->step_s.p5, best->range->step_s.p95} : Ranged{step, step, step};
+    out_.plan = plan_text(best->choice);
+    if (const double fits = best->fits(); fits < kSurelyFits) {
+      out_.remark += out_.remark.empty() ? "" : "; ";
+      out_.remark += fmt::format("fits in {} of the draws of what its memory may be off by", format_percent(fits, 0));
+    }
+    const double step = best->report.step_time.value();
+    const std::optional<StepRange>& range = best->report.range;
+    out_.time = range ? Ranged{step, range->step_s.p5, range->step_s.p95} : Ranged{step, step, step};
     const double run = tokens_to_train(scenario);
     out_.tokens = run > 0 ? run : 1e12;
     const auto steps = out_.tokens / static_cast<double>(scenario.training->batch.tokens());
@@ -127,12 +130,46 @@ class Replanner {
     if (run > 0) out_.days = out_.time.times(steps / 86400);
     out_.own_gpu_hours = out_.own_time * steps * out_.gpus / 3600;
     if (!options_.what_binds) return;
-    for (const Limit limit : kLimits) {
-      Scenario cut = *best_scenario_;
-      scale_limit(cut, limit, 0.5);
-      const Seconds time = step_time(cut, *cut.training, run_settings(cut));
-      out_.halved[static_cast<std::size_t>(limit)] = time.value() / step;
+    for (const Limit limit : kLimits)
+      out_.halved[static_cast<std::size_t>(limit)] = halved_step(scenario, *best, space, limit) / step;
+  }
+
+  struct FoundPlan {
+    PlanChoice choice;
+    TrainingReport report;
+    double fits() const { return report.range ? report.range->fits : 1; }
+  };
+
+  /// The fastest of the plans that are sure to fit; where none is, of those that fit by what is expected.
+  /// @param ran a plan that was published, and so did run: there is no doubt that it fits
+  std::optional<FoundPlan> fastest(const Scenario& scenario, const std::vector<ScreenedPlan>& plans,
+                                   const PlanSpace& space, const std::optional<PlanChoice>& ran) const {
+    std::optional<FoundPlan> best;
+    const auto rank = [](const FoundPlan& plan) { return std::pair{plan.fits() < kSurelyFits, plan.report.step_time}; };
+    for (const ScreenedPlan& plan : plans) {
+      FoundPlan found{plan.choice, replayed(with_plan(scenario, plan.choice, space))};
+      if (found.report.fullest_memory().total() > scenario.cluster.node.gpu.hbm_usable()) continue;
+      if (ran && found.choice == *ran && found.report.range) found.report.range->fits = 1;
+      if (!best || rank(found) < rank(*best)) best = std::move(found);
     }
+    return best;
+  }
+
+  /// With half of a figure, s: planned anew where the plan that was found would lose much, as a plan is made for what
+  /// there is.
+  double halved_step(const Scenario& scenario, const FoundPlan& best, const PlanSpace& space, Limit limit) const {
+    const double step = best.report.step_time.value();
+    Scenario fixed = with_plan(scenario, best.choice, space);
+    scale_limit(fixed, limit, 0.5);
+    double least = step_time(fixed, *fixed.training, run_settings(fixed)).value();
+    if (!options_.search_plan || least < (1 + kWorthReplanning) * step) return least;
+    Scenario cut = scenario;
+    scale_limit(cut, limit, 0.5);
+    for (const ScreenedPlan& plan : best_plans(cut, space, best.choice)) {
+      const Scenario planned = with_plan(cut, plan.choice, space);
+      least = std::min(least, step_time(planned, *planned.training, run_settings(planned)).value());
+    }
+    return least;
   }
 
   static PlanSpace space_of(const Scenario& scenario, const std::set<std::string>& stated, bool recompute) {
@@ -173,7 +210,7 @@ class Replanner {
   // Serving.
 
   /// The scenario on the chip, its answers spread over so many GPUs; 0: as it states.
-  Scenario service(int spread) const {
+  Scenario service(int spread) {
     std::vector<std::string> sets = sets_;
     if (spread > 0) {
       sets.push_back(fmt::format("serving.decode.attention_data={}", spread));
@@ -188,6 +225,7 @@ class Replanner {
         if (!fault.field.starts_with("serving.") || !fault.expected.starts_with("bf16")) throw;
         sets.push_back(fault.field + "=bf16");
       }
+      lacks_formats_ = true;
       scenario = resolve(file_, environment_, sets).value();
     }
     if (chip_.change) {
@@ -245,8 +283,9 @@ class Replanner {
     const ServingReport as_stated = replayed_service(own);
     const ServedFigures stated = figures_of(as_stated);
     out_.own_time = stated.tpot.value();
-    out_.own_gpu_hours = stated.answer_hours();
-    if (own.cluster.node.gpu.fp8_peak <= FlopPerSecond(0)) out_.remark = "in BF16: no FP8 units";
+    // Of a load that is stated GPU-hours say nothing of a chip: they are those of the load.
+    if (waits_for_answers(own.serving->traffic)) out_.own_gpu_hours = stated.answer_hours();
+    if (lacks_formats_) out_.remark = "in BF16: no FP8 units";
     infer(own);
     if (!options_.search_plan) {
       take(as_stated, own);
@@ -294,6 +333,31 @@ class Replanner {
     if (low > 0 && low < kMostOfLoad) bisect_load(good, low, kLoadWithin);
   }
 
+  /// Which promise the service comes nearest to, in words: of each the figure that so many of the requests have to
+  /// keep, over what is promised.
+  std::string promise_that_binds(const ServingReport& report, const Scenario& scenario) const {
+    struct Promise {
+      double share;
+      std::string text;
+    };
+    std::vector<Promise> promises;
+    const auto add = [&](const QuantileSketch& found, Seconds promised, const char* what) {
+      if (promised >= kNever || found.count() == 0) return;
+      const double value = found.quantile(options_.attainment);
+      promises.push_back({value / promised.value(), fmt::format("{}: {} of {} promised", what,
+                                                                format_time(Seconds(value)), format_time(promised))});
+    };
+    for (const ServiceLevel& level : scenario.serving->levels) {
+      add(report.all.ttft, level.ttft, "the first token");
+      add(report.all.tpot, level.tpot, "the time per output token");
+      add(report.all.end_to_end, level.end_to_end, "the whole answer");
+    }
+    if (promises.empty()) return "";
+    return std::max_element(promises.begin(), promises.end(),
+                            [](const auto& a, const auto& b) { return a.share < b.share; })
+        ->text;
+  }
+
   /// Where it gives more tokens per GPU than what was found before.
   void take(const ServingReport& report, const Scenario& scenario) {
     const ServedFigures f = figures_of(report);
@@ -309,7 +373,11 @@ class Replanner {
     // At a fixed number of users what one token takes is what a GPU-hour gives.
     out_.gpu_hours = ranged(hours);
     out_.tokens = 1e6;
-    out_.plan = fmt::format("{} GPUs, {:.0f} answers under way on each", out_.gpus, out_.users_per_gpu);
+    out_.plan = fmt::format("{} GPUs, {:.3g} answers under way on each", out_.gpus, out_.users_per_gpu);
+    out_.binding = promise_that_binds(report, scenario);
+    if (!out_.binding.empty())
+      out_.plan += fmt::format("; nearest to its promise at {} of requests is {}",
+                               format_percent(options_.attainment, 0), out_.binding);
   }
 
   const std::string& file_;
@@ -318,6 +386,7 @@ class Replanner {
   const Environment& environment_;
   const ReplanOptions& options_;
   int own_spread_ = 0;
+  bool lacks_formats_ = false;  ///< the scenario's, so that it is served in BF16
   std::optional<Scenario> best_scenario_;
   ReplannedWork out_;
 };
@@ -369,8 +438,9 @@ std::string what_was_searched(bool training, const ReplanOptions& options) {
         "({} "
         "and the scenario's own), recomputation where nothing fits as stated; at most {} plans priced in closed form "
         "on "
-        "each chip, the best {} and the scenario's own replayed; the same batch, and as many GPUs of each chip",
-        kSchedules, format_integer(kPlansPriced), kPlansReplayed);
+        "each chip, the best {} and the scenario's own replayed; the same batch, and as many GPUs of each chip; where "
+        "half of a limit costs the plan that was found {:.0f} % or more it is searched again for what binds",
+        kSchedules, format_integer(kPlansPriced), kPlansReplayed, 100 * kWorthReplanning);
   }
   return fmt::format(
       "serving: the most users (within {:.0f} %) with which {:.0f} % of the requests keep the promise, on as many GPUs "

@@ -55,8 +55,9 @@ struct ChipToTry {
 struct ReplannedWork {
   std::string fault;  ///< it cannot run; all else is empty
   bool training = true;
-  std::string plan;    ///< that was found: "PP 16, EP 64, ...", "144 GPUs, 88 users each"
-  std::string remark;  ///< "in BF16: no FP8 units"
+  std::string plan;     ///< that was found: "PP 16, EP 64, ...", "144 GPUs, 88 users each"
+  std::string remark;   ///< "in BF16: no FP8 units"
+  std::string binding;  ///< of a service: the promise that it comes nearest to
   int gpus = 0;
   double users_per_gpu = 0;  ///< of a service: answers under way
   Ranged time;               ///< s: a step, or an output token
@@ -73,6 +74,7 @@ struct ReplannedWork {
     field("training", &ReplannedWork::training);
     field("plan", &ReplannedWork::plan);
     field("remark", &ReplannedWork::remark);
+    field("binding", &ReplannedWork::binding);
     field("gpus", &ReplannedWork::gpus);
     field("users_per_gpu", &ReplannedWork::users_per_gpu);
     field("time", &ReplannedWork::time);

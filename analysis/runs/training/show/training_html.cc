@@ -169,9 +169,14 @@ void add_memory(const TrainingReport& r, Page& page) {
     bars.push_back({fmt::format("rank {}", table.pipeline_rank), &table, capacity});
   StackedChart chart = memory_chart(bars, "pipeline rank");
   const MemoryTable& fullest = r.fullest_memory();
-  chart.title = fmt::format("{} the memory: {} of {} on rank {}",
-                            fullest.total() > capacity ? "The plan does not fit into" : "The plan fits into",
-                            format_bytes(fullest.total()), format_bytes(capacity), fullest.pipeline_rank);
+  const bool unsure = r.range && r.range->fits < kSurelyFits;
+  chart.title =
+      fmt::format("{} the memory{}: {} of {} on rank {}",
+                  fullest.total() > capacity ? "The plan does not fit into" : "The plan fits into",
+                  fullest.total() <= capacity && unsure
+                      ? fmt::format(" in {} of the draws of what it may be off by", format_percent(r.range->fits, 0))
+                      : "",
+                  format_bytes(fullest.total()), format_bytes(capacity), fullest.pipeline_rank);
   chart.caption = "Peak of a GPU of each pipeline rank.";
   page.heading("Memory");
   page.figure(drawing_of(chart));
