@@ -187,7 +187,7 @@ void deployment(const ServingReport& r, Page& page) {
 }
 
 /// What nobody asked for in the time that was measured has no price.
-std::string price_of(Usd million, double tokens_per_s) {
+std::string price_of_million(Usd million, double tokens_per_s) {
   return tokens_per_s > 0 ? fmt::format("${:.3f}", million.value()) : std::string("none measured");
 }
 
@@ -200,9 +200,9 @@ void cost(const ServingReport& r, Page& page) {
   const bool whole =
       std::abs(gpus - std::round(gpus)) < 1e-6;  // else decimals, so that the product is seen to be right
   std::vector<std::vector<std::string>> rows = {
-      {"a million input tokens, computed", price_of(c.per_million_computed, r.input_rate)},
-      {"a million input tokens, cached", price_of(c.per_million_cached, r.input_rate)},
-      {"a million output tokens", price_of(c.per_million_output, r.output_rate)},
+      {"a million input tokens, computed", price_of_million(c.per_million_computed, r.input_rate)},
+      {"a million input tokens, cached", price_of_million(c.per_million_cached, r.input_rate)},
+      {"a million output tokens", price_of_million(c.per_million_output, r.output_rate)},
       {fmt::format("a day of {} GPUs at ${:.2f} per hour", whole ? format_integer(gpus) : fmt::format("{:.2f}", gpus),
                    r.scenario.price.gpu.value() * 3600),
        format_usd(Usd(c.rate.value() * day))}};
