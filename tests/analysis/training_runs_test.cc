@@ -345,14 +345,15 @@ TEST_CASE("a host that falls behind at the embedding and the head is waited for,
   CHECK(quick_wait == 0);
   s.training->mechanisms.embedding_head_mtp = false;
   const auto [without_step, without_wait] = waited(1e6);
-  CHECK(slow_wait > 1.02 * without_wait);
+  CHECK(slow_wait > without_wait + 3);  // a second for each of the head's three products, in each micro-batch
   CHECK(slow_step - without_step > 0.9 * (slow_wait - without_wait));
 }
 
 TEST_CASE("experts whose products apply the activation spare the kernels between them, in MXFP8 alone") {
   const auto step = [](bool fused, std::vector<std::string> sets) {
-    sets.push_back("cluster.node=gb200-nvl72");
-    sets.push_back("cluster.fabric=nvl72");
+    for (const char* rack :
+         {"cluster.node=gb200-nvl72", "cluster.fabric=nvl72", "cluster.nodes=1", "cluster.node_override.gpus=64"})
+      sets.emplace_back(rack);
     Scenario s = testing::resolved("mixtral_8x7b_64_h100", sets);
     s.training->software.fuses_expert_activation = fused;
     RunOptions options;
