@@ -69,7 +69,8 @@ TEST_CASE("what changes in the requests is told, and a seed's effect is theirs",
 
 TEST_CASE("blocks of prefixes follow the pages; faults and deadlines are causes like others", "[compare][serving]") {
   const auto causes = [](const std::vector<std::string>& before, const std::vector<std::string>& after) {
-    const ScenarioComparison c = compare({loaded(before), loaded(after)}, options(Measure::tpot));
+    const ScenarioComparison c =
+        compare({loaded_service(before), loaded_service(after)}, service_options(Measure::tpot));
     const Waterfall& w = c.waterfalls.at(0);
     CHECK(w.unexplained == 0);
     std::vector<std::string> ids;

@@ -206,12 +206,12 @@ TEST_CASE("what no flag carries is said", "[analysis][serving]") {
       replaced(replaced(kDense, "vllm-0.12", "trtllm-1.0"), "max_batch: 128", "max_batch: 128 cuda_graphs: false")));
   CHECK_THAT(trtllm, ContainsSubstring("cuda_graph_config: null") && ContainsSubstring("quantised before"));
   const std::string int4 = to_text(commands(replaced(kDense, "weights: \"fp8\"", "weight_format: \"int4\"")));
-  CHECK_THAT(int4, ContainsSubstring("one with weights in that format"));
+  CHECK_THAT(int4, ContainsSubstring("with weights in that format"));
   // Prompts take the normal kernels.
   const std::string apart =
       to_text(commands(replaced(replaced(kSplit, "sglang-0.5.9", "vllm-0.12"), "sglang-0.5.9", "vllm-0.12")));
   CHECK_THAT(apart, ContainsSubstring("deepep_high_throughput") && ContainsSubstring("deepep_low_latency") &&
-                        ContainsSubstring("a proxy that sends each request to one of either"));
+                        ContainsSubstring("a proxy that sends"));
 }
 
 TEST_CASE("what nobody named cannot be started", "[analysis][serving]") {

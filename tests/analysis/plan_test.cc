@@ -12,6 +12,7 @@
 #include "tests/analysis/environment.h"
 #include "tests/catch.h"
 #include "tests/temporary.h"
+#include "workloads/model/key_heads.h"
 
 using namespace flopcast;
 using Catch::Matchers::ContainsSubstring;
@@ -297,7 +298,7 @@ TEST_CASE("plan keeps what is stated, searches the rest, and says why not", "[pl
     CHECK(plan.screened.choice.pipeline <= 4);
     CHECK(plan.screened.choice.micro_batch_sequences == study.base.training->batch.micro_batch_sequences);
     CHECK(plan.step.value() == Approx(plan.screened.estimate.step.value()).epsilon(0.03));
-    CHECK(plan.step >= study.plans.front().step);
+    if (plan.surely_fits() == study.plans.front().surely_fits()) CHECK(plan.step >= study.plans.front().step);
   }
   REQUIRE(study.own);
   CHECK(study.own->step >= study.plans.front().step);
@@ -348,7 +349,7 @@ TEST_CASE("no two plans of the list differ in chunks alone, and one stage has no
   PlanOptions options;
   options.open.open = {"all"};
   const PlanStudy study = plan_study("h100_llama_3_1_8b_bf16_16", testing::environment(), {}, options);
-  std::set<PlanChoice> kinds;
+  std::set<std::pair<PlanChoice, bool>> kinds;  // one that surely fits may stand beside a faster one that may not
   for (const ReplayedPlan& plan : study.plans) {
     PlanChoice kind = plan.screened.choice;
     if (study.own && kind == study.own->screened.choice) continue;
@@ -358,7 +359,7 @@ TEST_CASE("no two plans of the list differ in chunks alone, and one stage has no
     kind.context_exchange = ContextExchange::ring;
     kind.split = PlanChoice::Split::balanced;
     kind.sequence_parallel = kind.tensor_overlap = kind.overlap_gradients = kind.overlap_parameters = true;
-    CHECK(kinds.insert(kind).second);
+    CHECK(kinds.insert({kind, plan.surely_fits()}).second);
   }
   CHECK(study.plans.size() > 3);
 }

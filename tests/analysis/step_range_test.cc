@@ -82,7 +82,8 @@ TEST_CASE("what runs were published to lose is in the range of a run that says n
   CHECK_FALSE(stated.projection->lost_as_published);
   CHECK(silent.projection->gpu_hours == Approx(stated.projection->gpu_hours));
   CHECK(silent.projection->spread->p95 > 1.2 * stated.projection->spread->p95);
-  CHECK(stated.projection->spread->p95 == Approx(stated.range->step_s.p95 / stated.step_time.value()));
+  // As unsure as the step, and by what the stated interruptions differ from replay to replay.
+  CHECK(stated.projection->spread->p95 == Approx(stated.range->step_s.p95 / stated.step_time.value()).epsilon(0.01));
 }
 
 TEST_CASE("a collective's range is wide where launches decide, and widest on GPUs that nobody measured") {
@@ -241,7 +242,7 @@ TEST_CASE("the range of the memory holds what is left open") {
 TEST_CASE("the range of the step goes into days, GPU-hours and money") {
   const TrainingReport report = report_of("deepseek_v3_2048_h800");
   REQUIRE(report.projection);
-  CHECK(report.projection->spread->p95 == Approx(report.range->step_s.p95 / report.step_time.value()));
+  CHECK(report.projection->spread->p95 == Approx(report.range->step_s.p95 / report.step_time.value()).epsilon(0.01));
   const PricedWork work = work_of(*report.projection);
   REQUIRE(work.range);
   CHECK(work.range->p5 < work.gpu_hours());

@@ -220,8 +220,8 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
   const double spared = (whole - early) / (whole - without);  // attention and norms take time beside the products
   CHECK(spared < ffn / 3 / layer);
   CHECK(spared > 0.6 * ffn / 3 / layer);
-  // Of four exchanges of a layer with experts that nothing hides (two forward, two again; those backward run beside
-  // weight gradients) the one behind the experts' products done again is spared.
+  // The last product of experts is spared likewise, and what sums their rows up; of four exchanges of a layer with
+  // experts that nothing hides (two forward, two again; those backward run beside weight gradients) the one behind it.
   const auto with_experts = [](bool early, bool exchanged) {
     const std::vector<std::string> sets{
         "training.plan.pipeline=1",
@@ -238,8 +238,9 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
     return step_time(s, *s.training, options).value();
   };
   const double exchanges = with_experts(false, true) - with_experts(false, false);
-  CHECK(with_experts(true, false) == with_experts(false, false));
-  CHECK(with_experts(false, true) - with_experts(true, true) == Approx(exchanges / 4).epsilon(0.05));
+  const double products = with_experts(false, false) - with_experts(true, false);
+  CHECK(products > 0);
+  CHECK(with_experts(false, true) - with_experts(true, true) - products == Approx(exchanges / 4).epsilon(0.05));
   // Gradients that are reduced once, not for each of 32 micro-batches.
   const auto last = [](SoftwareProfile& s) { s.reduces_last = true; };
   CHECK(step(sharded, last) < base);

@@ -112,8 +112,7 @@ TEST_CASE("benchmarks that profiles know are clients, and only one prompt leaves
   const auto starts = [](const char* engine) {
     std::vector<std::string> models;
     const auto profile = load_entry<proto::EngineProfile>(libraries(), engine);
-    for (const auto& start : profile.message.started())
-      models.push_back(start.model_size() > 0 ? start.model(0) : "");
+    for (const auto& start : profile.message.started()) models.push_back(start.model_size() > 0 ? start.model(0) : "");
     return models;
   };
   std::vector<std::string> later = starts("vllm-0.18");

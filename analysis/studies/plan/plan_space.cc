@@ -7,6 +7,7 @@
 
 #include "scenarios/resolve/laws/training_laws.h"
 #include "sim/base/diagnostic.h"
+#include "workloads/model/key_heads.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/training/stages.h"
 

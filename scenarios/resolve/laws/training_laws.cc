@@ -9,6 +9,7 @@
 
 #include "scenarios/read/libraries/library_entries.h"
 #include "workloads/collectives/collectives.h"
+#include "workloads/model/key_heads.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/training/stages.h"
 
@@ -147,17 +148,6 @@ void check_sharding(const ParallelPlan& plan, const std::string& path, const Pla
         fmt::format("shard_group: {}", std::gcd(plan.shard_group, plan.replicas()))));
   }
 }
-
-}  // namespace
-
-bool splits_key_heads(const ModelConfig& model, int tensor) {
-  if (model.attention.type != AttentionType::grouped_query) return true;
-  const auto splits = [&](int keys) { return keys < 1 || keys % tensor == 0 || tensor % keys == 0; };
-  return splits(model.attention.kv_heads) &&
-         (model.attention.window.layers == 0 || splits(model.attention.window.kv_heads));
-}
-
-namespace {
 
 /// The number of micro-batches nearest to the request's with which the schedule can do; 0 if there is none.
 int nearest_micro_batches(const ScheduleRow& row, ScheduleRequest request) {

@@ -22,9 +22,6 @@ struct PlanPaths {
 /// Tensor parallelism and experts.
 void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths, const Places& places,
                 Diagnostics& faults);
-/// Whether GPUs that share matrices can share the heads of grouped queries: each has whole heads of keys and values, or
-/// several have one.
-bool splits_key_heads(const ModelConfig& model, int tensor);
 /// Whether the model's layers can be spread over the schedule's `stages`.
 void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model, const PlanPaths& paths,
                   const Places& places, Diagnostics& faults);

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/resolve/laws/training_laws.h"
 #include "scenarios/resolve/serving/serving_part.h"
+#include "workloads/model/key_heads.h"
 #include "workloads/serving/pricing/replica_memory.h"
 
 namespace flopcast {

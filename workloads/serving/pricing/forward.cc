@@ -225,7 +225,7 @@ PassTime ForwardModel::price(const LayerKernels& list, int sms) const {
   return sum;
 }
 
-/// ncclLaunchPrepare (NCCL 2.19 to 2.28, enqueue.cc): a captured plan with work for the network's proxy gets a host
+/// ncclLaunchPrepare (NCCL 2.19 to 2.28, its enqueue): a captured plan with work for the network's proxy gets a host
 /// function in front of its kernel. Outside graphs the proxy is told when the kernel is launched.
 Seconds ForwardModel::network_call(int gpus, StepKind kind) const {
   const bool graph = kind == StepKind::decode && setting_.engine.cuda_graphs;
