@@ -114,7 +114,7 @@ std::vector<std::string> work_header(const AnsweredWork& w) {
 }
 
 /// Of a service whose load is stated GPU-hours are those of the load: nothing is said.
-std::string as_stated(const AnsweredWork& w, const ReplannedWork& work) {
+std::string stated_hours(const AnsweredWork& w, const ReplannedWork& work) {
   if (work.own_gpu_hours > 0) return hours_number(work.own_gpu_hours);
   return w.training ? "does not fit" : "";
 }
@@ -130,7 +130,7 @@ std::vector<std::string> work_row(const AnsweredWork& w, const AnswerRow& row) {
   cells.push_back(row.usd_equal ? usd_number(row.usd_equal->value) : "");
   cells.push_back(row.usd_parts ? usd_number(row.usd_parts->value) : "");
   // The same work with the plan and the load that the scenario states.
-  cells.push_back(as_stated(w, row.work));
+  cells.push_back(stated_hours(w, row.work));
   return cells;
 }
 
@@ -160,7 +160,7 @@ std::string curve_block(const AnsweredWork& w, const AnswerCurve& curve, const T
     const bool compared = whole != nullptr && whole->work.fault.empty();
     table.row({fmt::format("{:.4g}", p.factor * curve.own), hours_number(work.gpu_hours.value),
                compared ? fmt::format("{:.2f} x", work.gpu_hours.value / whole->work.gpu_hours.value) : "",
-               as_stated(w, work), work.plan});
+               stated_hours(w, work), work.plan});
   }
   return out + table.render(style, 4);
 }
