@@ -171,6 +171,7 @@ class Answering {
   static std::string decided_by_case(const JudgedChip& chip) {
     std::string review, taken;
     for (const JudgedChip::Also& also : chip.also) {
+      if (!also.known) continue;
       if (also.rule->kind == "review") review += (review.empty() ? "" : ", ") + also.says;
       if (also.rule->kind == "tariff") taken += ", " + also.says;
     }
@@ -182,7 +183,7 @@ class Answering {
     if (!rule.judges() || repeated_by(rule, book_, *q_.bounds.date)) return;
     const Classification c = classify(chip, rule, book_, q_.bounds.date);
     if (c.controlled == false || c.approved || c.outcome.empty() || c.outcome == rule.otherwise) return;
-    out.also.push_back({&rule, c.outcome});
+    out.also.push_back({&rule, c.outcome, c.controlled.has_value()});
   }
 
   void judge_all() {

@@ -46,6 +46,7 @@ struct JudgedChip {
   struct Also {
     const ExportRule* rule = nullptr;
     std::string says;
+    bool known = true;  ///< false: it hangs on figures that nobody has published
   };
   std::vector<Also> also;
   std::string by_case;  ///< of one that is caught: "case by case, 25% band 1"; empty: it is denied, or free
