@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
@@ -94,23 +95,19 @@ class Replanner {
     out_.gpus = scenario.cluster.gpus();
     PlanSpace space = space_of(scenario, open.stated, false);
     const std::optional<PlanChoice> own = own_plan(scenario, space);
-    std::vector<ScreenedPlan> plans;
-    if (options_.search_plan) {
-      plans = best_plans(scenario, space, own);
-      if (plans.empty()) {
-        // Where memory is short more is computed twice.
-        space = space_of(scenario, open.stated, true);
-        plans = best_plans(scenario, space, own);
-      }
-    }
-    if (own && plans.empty()) plans.push_back({*own, {}});
     if (own) {
       const TrainingReport report = replayed(with_plan(scenario, *own, space));
       if (report.fullest_memory().total() <= scenario.cluster.node.gpu.hbm_usable())
         out_.own_time = report.step_time.value();
     }
-    const std::optional<FoundPlan> best = fastest(
-        scenario, plans, space, published && scenario.cluster.node.gpu.hbm_usable() >= offered ? own : std::nullopt);
+    const bool as_it_ran = published && scenario.cluster.node.gpu.hbm_usable() >= offered;
+    if (as_it_ran) ran_ = own;
+    std::optional<FoundPlan> best = found_plan(scenario, space, own);
+    if (!best && options_.search_plan) {
+      // Where memory is short more is computed twice.
+      space = space_of(scenario, open.stated, true);
+      best = found_plan(scenario, space, own);
+    }
     if (!best) {
       out_.fault = "no plan fits into its memory";
       return;
@@ -140,19 +137,40 @@ class Replanner {
     double fits() const { return report.range ? report.range->fits : 1; }
   };
 
-  /// The fastest of the plans that are sure to fit; where none is, of those that fit by what is expected.
-  /// @param ran a plan that was published, and so did run: there is no doubt that it fits
-  std::optional<FoundPlan> fastest(const Scenario& scenario, const std::vector<ScreenedPlan>& plans,
-                                   const PlanSpace& space, const std::optional<PlanChoice>& ran) const {
-    std::optional<FoundPlan> best;
-    const auto rank = [](const FoundPlan& plan) { return std::pair{plan.fits() < kSurelyFits, plan.report.step_time}; };
+  /// The fastest of the plans that are sure to fit; where none is, of those that fit by what is expected. Where the
+  /// fastest fills a GPU so far that it is not sure, those that leave as much room as it lacks are searched too.
+  std::optional<FoundPlan> found_plan(const Scenario& scenario, const PlanSpace& space,
+                                      const std::optional<PlanChoice>& own) const {
+    std::vector<ScreenedPlan> plans;
+    if (options_.search_plan) plans = best_plans(scenario, space, own, std::nullopt);
+    if (own && plans.empty()) plans.push_back({*own, {}});
+    std::vector<FoundPlan> found = fitting(scenario, plans, space);
+    if (found.empty()) return std::nullopt;
+    const auto faster = [](const FoundPlan& a, const FoundPlan& b) { return a.report.step_time < b.report.step_time; };
+    const FoundPlan& fastest = *std::min_element(found.begin(), found.end(), faster);
+    if (options_.search_plan && fastest.fits() < kSurelyFits && fastest.report.range) {
+      const Bytes needed(fastest.report.range->memory_p90_bytes);
+      const Bytes lean = scenario.cluster.node.gpu.hbm_usable() * (fastest.report.fullest_memory().total() / needed);
+      std::vector<FoundPlan> leaner = fitting(scenario, best_plans(scenario, space, std::nullopt, lean), space);
+      std::move(leaner.begin(), leaner.end(), std::back_inserter(found));
+    }
+    const auto before = [&](const FoundPlan& a, const FoundPlan& b) {
+      const bool a_unsure = a.fits() < kSurelyFits, b_unsure = b.fits() < kSurelyFits;
+      return a_unsure != b_unsure ? b_unsure : faster(a, b);
+    };
+    return std::move(*std::min_element(found.begin(), found.end(), before));
+  }
+
+  std::vector<FoundPlan> fitting(const Scenario& scenario, const std::vector<ScreenedPlan>& plans,
+                                 const PlanSpace& space) const {
+    std::vector<FoundPlan> out;
     for (const ScreenedPlan& plan : plans) {
       FoundPlan found{plan.choice, replayed(with_plan(scenario, plan.choice, space))};
       if (found.report.fullest_memory().total() > scenario.cluster.node.gpu.hbm_usable()) continue;
-      if (ran && found.choice == *ran && found.report.range) found.report.range->fits = 1;
-      if (!best || rank(found) < rank(*best)) best = std::move(found);
+      if (ran_ && found.choice == *ran_ && found.report.range) found.report.range->fits = 1;
+      out.push_back(std::move(found));
     }
-    return best;
+    return out;
   }
 
   /// With half of a figure, s: planned anew where the plan that was found would lose much, as a plan is made for what
@@ -165,10 +183,8 @@ class Replanner {
     if (!options_.search_plan || least < (1 + kWorthReplanning) * step) return least;
     Scenario cut = scenario;
     scale_limit(cut, limit, 0.5);
-    for (const ScreenedPlan& plan : best_plans(cut, space, best.choice)) {
-      const Scenario planned = with_plan(cut, plan.choice, space);
-      least = std::min(least, step_time(planned, *planned.training, run_settings(planned)).value());
-    }
+    if (const std::optional<FoundPlan> anew = found_plan(cut, space, best.choice))
+      least = std::min(least, anew->report.step_time.value());
     return least;
   }
 
@@ -186,8 +202,10 @@ class Replanner {
   }
 
   std::vector<ScreenedPlan> best_plans(const Scenario& scenario, const PlanSpace& space,
-                                       const std::optional<PlanChoice>& own) const {
+                                       const std::optional<PlanChoice>& own, std::optional<Bytes> most) const {
     SearchOptions search;
+    if (most)
+      search.accepts = [most](const PlanChoice&, const StepEstimate& estimate) { return estimate.memory <= *most; };
     search.keep = kPlansReplayed;
     search.effort = kPlansPriced;
     search.ranked = own;
@@ -386,7 +404,8 @@ class Replanner {
   const Environment& environment_;
   const ReplanOptions& options_;
   int own_spread_ = 0;
-  bool lacks_formats_ = false;  ///< the scenario's, so that it is served in BF16
+  bool lacks_formats_ = false;     ///< the scenario's, so that it is served in BF16
+  std::optional<PlanChoice> ran_;  ///< a plan that was published, and so did run: there is no doubt that it fits
   std::optional<Scenario> best_scenario_;
   ReplannedWork out_;
 };
