@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "analysis/render/text/format.h"
+#include "analysis/runs/serving/serving_pools.h"
 #include "scenarios/proto/serving_views.pb.h"
 #include "workloads/serving/pricing/deployment.h"
 #include "workloads/serving/pricing/gpu_pass.h"

@@ -17,8 +17,6 @@
 
 namespace flopcast {
 
-struct BuiltPool;
-
 /// part / whole; 0 where there is no whole.
 inline double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
@@ -118,9 +116,6 @@ struct ServingOptions {
 /// What an empty server at the beginning takes off tokens per second, and so puts on dollars per token, where no
 /// warm-up was stated; "": nothing worth saying.
 std::string filling_note(const ServingReport& report);
-
-/// Pools of a scenario on its cluster, priced.
-std::vector<BuiltPool> build_pools(const Scenario& scenario);
 
 /// @param scenario has `serving`. @throws InputError, Interrupted.
 ServingReport run_serving(const Scenario& scenario, const ServingOptions& options);
