@@ -8,7 +8,7 @@ rooms=(
   workloads/model workloads/software workloads/schedules workloads/collectives
   workloads/training workloads/training/memory workloads/training/prices workloads/training/passes workloads/training/step
   workloads/training/estimate workloads/chakra
-  workloads/serving/base workloads/serving/cache workloads/serving/traffic workloads/serving/metrics workloads/serving workloads/serving/session
+  workloads/serving/base workloads/serving/cache workloads/serving/traffic workloads/serving/metrics workloads/serving/experts workloads/serving workloads/serving/session
   workloads/rl
   scenarios/proto scenarios/read/text scenarios/read/fields scenarios/read/calibrations scenarios/read/libraries
   scenarios/imports/runs/shell scenarios/imports

@@ -61,9 +61,8 @@ std::string unkept_limit_note(const Scenario& scenario) {
     const std::optional<Watts> least = kernels.least_power();
     if (!least || gpu.tdp >= *least) continue;
     note += fmt::format(
-        "{}no {} keeps to {:.0f} W: with a program on it and no kernel it draws {:.0f} W, with large matrix products "
-        "at "
-        "its lowest clock {:.0f} W, and slower than that it does not get",
+        "{}no {} keeps to {:.0f} W: with a program on it and no kernel it draws {:.0f} W, with large matrix "
+        "products at its lowest clock {:.0f} W, and slower than that it does not get",
         note.empty() ? "" : "; ", gpu.name, gpu.tdp.value(), kernels.idle()->value(), least->value());
   }
   return note;
@@ -73,9 +72,8 @@ std::string late_host_note(const Scenario& scenario, Seconds waits, Seconds step
   constexpr double kWorthSaying = 0.15;
   if (!scenario.training || scenario.training->cuda_graphs || waits < step * kWorthSaying) return "";
   return fmt::format(
-      "GPUs wait {:.0f} % of the step for their hosts to launch kernels one by one; where the recipe has CUDA graphs, "
-      "state "
-      "them (training.cuda_graphs, training.iteration_graph)",
+      "GPUs wait {:.0f} % of the step for their hosts to launch kernels one by one; where the recipe has CUDA "
+      "graphs, state them (training.cuda_graphs, training.iteration_graph)",
       100 * (waits / step));
 }
 

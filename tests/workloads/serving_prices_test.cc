@@ -2,9 +2,9 @@
 #include "scenarios/read/calibrations/engine_calibration.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
-#include "workloads/serving/pricing/expert_pace.h"
+#include "workloads/serving/experts/expert_pace.h"
+#include "workloads/serving/experts/steady_load.h"
 #include "workloads/serving/pricing/limits.h"
-#include "workloads/serving/pricing/steady_load.h"
 
 using namespace flopcast;
 

@@ -12,9 +12,9 @@
 #include "scenarios/read/libraries/data_file.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/cache/kv_bytes.h"
+#include "workloads/serving/experts/steady_load.h"
 #include "workloads/serving/pricing/deployment.h"
 #include "workloads/serving/pricing/iteration.h"
-#include "workloads/serving/pricing/steady_load.h"
 #include "workloads/serving/session/session.h"
 
 namespace flopcast {

@@ -12,10 +12,10 @@
 #include "scenarios/read/calibrations/engine_calibration.h"
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
+#include "workloads/serving/experts/steady_load.h"
 #include "workloads/serving/pricing/deployment.h"
 #include "workloads/serving/pricing/iteration.h"
 #include "workloads/serving/pricing/pass_energy.h"
-#include "workloads/serving/pricing/steady_load.h"
 
 namespace flopcast {
 namespace {

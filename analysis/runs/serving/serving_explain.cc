@@ -210,7 +210,7 @@ IterationParts prompt_parts(const ForwardModel& model, const PromptWork& piece, 
   const double stages = model.setting().engine.plan.pipeline;
   PassTime core = model.attention(PromptAttention{1, piece.tokens, piece.cached + piece.tokens},
                                   model.setting().engine.two_micro_batches);
-  core = {core.time / stages, core.kernels, core.energy / stages, core.on_sms / stages, {}};
+  core = of_stage(core, stages);
   core.kernels *= model.setting().engine.two_micro_batches ? 2 : 1;
   PassParts parts(model, mechanisms, StepKind::prompt, false);
   parts.layers(piece.tokens / stages, core);

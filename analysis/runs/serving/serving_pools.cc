@@ -4,8 +4,8 @@
 #include <map>
 #include <memory>
 
+#include "workloads/serving/experts/steady_load.h"
 #include "workloads/serving/pricing/engine_constants.h"
-#include "workloads/serving/pricing/steady_load.h"
 
 namespace flopcast {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "scenarios/resolve/scenario.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
+#include "workloads/serving/experts/expert_pace.h"
 #include "workloads/serving/pricing/deployment.h"
-#include "workloads/serving/pricing/expert_pace.h"
 
 namespace flopcast {
 

@@ -108,6 +108,8 @@ std::vector<double> memory_draws(const StepOrigins& origins, const StepErrors& e
 double share_within(const std::vector<double>& draws, double most);
 /// A plan that fits in fewer of the draws is not recommended beside one that fits in more.
 constexpr double kSurelyFits = 0.9;
+/// What plans may hold that leave as much room as one lacks which holds `memory`, and `needed` in nine draws of ten.
+inline Bytes leaner_limit(Bytes offered, Bytes memory, Bytes needed) { return offered * (memory / needed); }
 /// What a profile adds: its own error for such runs as that was read off, else what lies between profiles.
 double software_error(const SoftwareProfile& software, bool experts, bool adapters, const StepErrors& errors);
 

@@ -174,7 +174,7 @@ class Study {
     const auto fastest = std::min_element(study_.plans.begin(), study_.plans.end(),
                                           [](const auto& a, const auto& b) { return a.step < b.step; });
     if (fastest->surely_fits() || fastest->memory_p90 <= Bytes(0)) return;
-    lean_ = study_.base.cluster.node.gpu.hbm_usable() * (fastest->memory / fastest->memory_p90);
+    lean_ = leaner_limit(study_.base.cluster.node.gpu.hbm_usable(), fastest->memory, fastest->memory_p90);
     const SearchResult leaner = search(study_.space, std::nullopt, "searching plans that leave room");
     lean_.reset();
     std::vector<ScreenedPlan> chosen = distinct(leaner.best, std::max(1, options_.replays / 4));

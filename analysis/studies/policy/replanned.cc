@@ -149,8 +149,8 @@ class Replanner {
     const auto faster = [](const FoundPlan& a, const FoundPlan& b) { return a.report.step_time < b.report.step_time; };
     const FoundPlan& fastest = *std::min_element(found.begin(), found.end(), faster);
     if (options_.search_plan && fastest.fits() < kSurelyFits && fastest.report.range) {
-      const Bytes needed(fastest.report.range->memory_p90_bytes);
-      const Bytes lean = scenario.cluster.node.gpu.hbm_usable() * (fastest.report.fullest_memory().total() / needed);
+      const Bytes lean = leaner_limit(scenario.cluster.node.gpu.hbm_usable(), fastest.report.fullest_memory().total(),
+                                      Bytes(fastest.report.range->memory_p90_bytes));
       std::vector<FoundPlan> leaner = fitting(scenario, best_plans(scenario, space, std::nullopt, lean), space);
       std::move(leaner.begin(), leaner.end(), std::back_inserter(found));
     }

@@ -8,8 +8,8 @@
 #include "workloads/serving/config/class_rules.h"
 #include "workloads/serving/config/failure_config.h"
 #include "workloads/serving/config/pool_spec.h"
+#include "workloads/serving/experts/expert_pace.h"
 #include "workloads/serving/metrics/service_level.h"
-#include "workloads/serving/pricing/expert_pace.h"
 #include "workloads/serving/traffic/traffic.h"
 
 namespace flopcast {

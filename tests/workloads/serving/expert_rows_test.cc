@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "tests/catch.h"
+#include "workloads/serving/experts/expert_rows.h"
 #include "workloads/serving/pricing/engine.h"
-#include "workloads/serving/pricing/expert_rows.h"
 
 using namespace flopcast;
 

@@ -9,7 +9,7 @@
 #include "workloads/collectives/collectives.h"
 #include "workloads/collectives/expert_collective.h"
 #include "workloads/collectives/nccl.h"
-#include "workloads/serving/pricing/expert_rows.h"
+#include "workloads/serving/experts/expert_rows.h"
 
 namespace flopcast {
 namespace {

@@ -61,6 +61,11 @@ struct PassTime {
   }
 };
 
+/// What each of a pipeline's stages takes of it, with as many kernels.
+inline PassTime of_stage(const PassTime& pass, double stages) {
+  return {pass.time / stages, pass.kernels, pass.energy / stages, pass.on_sms / stages, pass.exchanged / stages};
+}
+
 /// Kernels in turn that take `time`, of which `on_sms` waits for the SMs, and `energy` at full clock: memory-bound ones
 /// and gaps leave room that matrix products take, as in a training step. Nobody has measured what a GPU draws while it
 /// exchanges, waiting in a kernel for others: callers leave that out, as if it were what it draws beside.

@@ -5,16 +5,12 @@
 namespace flopcast {
 namespace {
 
-constexpr double kMicrosecondsPerSecond = 1e6;
-
-double micros(Seconds time) { return time.value() * kMicrosecondsPerSecond; }
-
 /// `us` with what the clock loses under the board's limit while the pass runs.
 double limited_us(const GpuPass& pass, const KernelModel& kernels, double us) {
-  const auto seconds = [](double value) { return Seconds(value / kMicrosecondsPerSecond); };
+  const auto seconds = [](double value) { return Seconds(value / 1e6); };
   const double exchanged = std::max(0.0, pass.gpu_us - pass.kernel_us);
   const ClockPoint point = under_limit(kernels, seconds(us - exchanged), seconds(pass.on_sms_us), Joules(pass.joules));
-  return point.clock < 1 ? micros(point.time) + exchanged : us;
+  return point.clock < 1 ? in_microseconds(point.time) + exchanged : us;
 }
 
 }  // namespace
@@ -37,7 +33,12 @@ GpuPass& GpuPass::operator+=(const GpuPass& o) {
 
 GpuPass pass_of(const PassTime& part) {
   const auto kernels = static_cast<double>(part.kernels);
-  return {micros(part.time), micros(part.kernel_time()), micros(part.on_sms), part.energy.value(), kernels, kernels};
+  return {in_microseconds(part.time),
+          in_microseconds(part.kernel_time()),
+          in_microseconds(part.on_sms),
+          part.energy.value(),
+          kernels,
+          kernels};
 }
 
 GpuPass between(const GpuPass& low, const GpuPass& high, double way) {
@@ -52,7 +53,7 @@ double launches(const GpuPass& pass, const ForwardSetting& setting, StepKind kin
 
 double launched_one_by_one(const GpuPass& pass, const ForwardSetting& setting, StepKind kind, double tokens) {
   const double gap = runs_in_pieces(setting, kind, tokens) ? setting.constants->graph_gap_us.value
-                                                           : micros(setting.kernels->kernel_gap());
+                                                           : in_microseconds(setting.kernels->kernel_gap());
   const double gpu = pass.gpu_us + pass.kernels * gap;
   const double host = launch_us(setting, launches(pass, setting, kind, tokens), kind);
   if (gpu >= host) return limited_us(pass, *setting.kernels, gpu);

@@ -20,6 +20,8 @@ struct GpuPass {
   }
 };
 
+inline double in_microseconds(Seconds time) { return time.value() * 1e6; }
+
 GpuPass pass_of(const PassTime& part);
 GpuPass between(const GpuPass& low, const GpuPass& high, double way);
 

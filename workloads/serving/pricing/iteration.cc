@@ -9,7 +9,6 @@
 namespace flopcast {
 namespace {
 
-constexpr double kMicroseconds = 1e6;
 constexpr double kTicksPerMicrosecond = 1e6;
 constexpr double kEdgeKernels = 4;  // embedding, norm, head, sampling
 
@@ -78,7 +77,6 @@ Ticks ticks_of_us(double us) {
   const double ticks = us * kTicksPerMicrosecond;
   return ticks < static_cast<double>(kLongestTicks) ? static_cast<Ticks>(std::llround(ticks)) : kLongestTicks;
 }
-double us(Seconds time) { return time.value() * kMicroseconds; }
 
 /// Micro-batches that the prompts of an iteration make: each within the token budget, no more than there are stages.
 double prompt_parts(const EngineConfig& engine, std::int64_t tokens) {
@@ -146,10 +144,10 @@ GpuPass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind
     const auto value = [&](double here, double there) {
       return halves * (b.way > 0 ? here * (1 - b.way) + there * b.way : here);
     };
-    pass.kernel_us += of * value(us(low.kernel_time()), us(high.kernel_time()));
-    pass.on_sms_us += of * value(us(low.on_sms), us(high.on_sms));
+    pass.kernel_us += of * value(in_microseconds(low.kernel_time()), in_microseconds(high.kernel_time()));
+    pass.on_sms_us += of * value(in_microseconds(low.on_sms), in_microseconds(high.on_sms));
     pass.joules += of * value(low.energy.value(), high.energy.value());
-    return value(us(low.time), us(high.time));
+    return value(in_microseconds(low.time), in_microseconds(high.time));
   };
   const auto kernels = [&](const LayerTime& layer) { return halves * (layer.kernels() + attention.kernels); };
   const double pieces = halves * (1 + attention.kernels);  // a graph behind each core
@@ -325,7 +323,8 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool 
   const double tokens = std::max(b, graph) * (1 + depth(engine, with_drafts));
   GpuPass beside = edges(tokens);
   beside += drafts(b, kv, with_drafts);
-  beside.gpu_us += us(forward_->stage_transfers(tokens)) + us(draft_host(engine, depth(engine, with_drafts)));
+  beside.gpu_us += in_microseconds(forward_->stage_transfers(tokens)) +
+                   in_microseconds(draft_host(engine, depth(engine, with_drafts)));
   const auto pass_as = [&](Split split) {
     const GpuPass attention = decode_attention(b, kv, split, 1 + depth(engine, with_drafts));
     GpuPass pass = layers_pass(tokens, tokens, StepKind::decode, attention, split);
@@ -397,11 +396,11 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   const double mean = mean_tokens > 0 ? mean_tokens / parts : tokens;
   const double sequences = b + static_cast<double>(prompts.finishing);
   GpuPass beside = edges(std::max(1.0, sequences));
-  beside.gpu_us += us(forward_->stage_transfers(tokens));
+  beside.gpu_us += in_microseconds(forward_->stage_transfers(tokens));
   const int deep = batch > 0 ? depth(engine, with_drafts) : 0;
   if (batch > 0) {
     beside += drafts(b, std::max(1.0, static_cast<double>(kv) / b), with_drafts);
-    beside.gpu_us += us(draft_host(engine, deep));
+    beside.gpu_us += in_microseconds(draft_host(engine, deep));
   }
   const auto pass_as = [&](Split split) {
     GpuPass attention = prompt_attention(prompts, split) * (1 / parts);

@@ -62,7 +62,7 @@ Joules prompt_energy(const ForwardModel& busiest, double requests, double tokens
   const double stages = model.setting().engine.plan.pipeline;
   const PromptAttention prompts{std::max(1.0, requests), std::max(1.0, tokens), std::max(tokens, kv_tokens)};
   PassTime core = model.attention(prompts, false);
-  core = {core.time / stages, core.kernels, core.energy / stages, core.on_sms / stages, {}};
+  core = of_stage(core, stages);
   PassTime pass = of_layers(model, std::max(1.0, requests * tokens / stages), StepKind::prompt, core);
   pass += model.edges(std::max(1.0, requests), std::max(1.0, requests));
   return settled_energy(model, pass);

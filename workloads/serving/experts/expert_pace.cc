@@ -1,4 +1,4 @@
-#include "workloads/serving/pricing/expert_pace.h"
+#include "workloads/serving/experts/expert_pace.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include "sim/base/random.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/collectives/eplb.h"
-#include "workloads/serving/pricing/steady_load.h"
+#include "workloads/serving/experts/steady_load.h"
 
 namespace flopcast {
 

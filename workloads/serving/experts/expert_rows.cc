@@ -1,4 +1,4 @@
-#include "workloads/serving/pricing/expert_rows.h"
+#include "workloads/serving/experts/expert_rows.h"
 
 #include <algorithm>
 #include <cmath>

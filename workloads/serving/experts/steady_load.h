@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "workloads/serving/pricing/expert_pace.h"
+#include "workloads/serving/experts/expert_pace.h"
 
 namespace flopcast {
 
