@@ -14,7 +14,8 @@ rooms=(
   scenarios/imports/runs/shell scenarios/imports
   scenarios/policy scenarios/resolve/serving scenarios/resolve/laws scenarios/resolve/rl scenarios/resolve scenarios/studies
   analysis/render/text analysis/render/chart
-  analysis/runs/training/timeline analysis/runs/serving/exchange analysis/runs
+  analysis/runs/parts analysis/runs/training/timeline analysis/runs/training analysis/runs/training/show
+  analysis/runs/serving/exchange analysis/runs/serving analysis/runs/rl analysis/runs/chakra analysis/runs
   analysis/money/sums analysis/money/prices analysis/money/study analysis/money
   analysis/face
   analysis/studies analysis/studies/compare analysis/studies/claims analysis/studies/curve analysis/studies/explain analysis/studies/plan

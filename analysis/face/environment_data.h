@@ -9,7 +9,7 @@
 
 #include "analysis/money/prices/price_book.h"
 #include "analysis/money/study/cost_study.h"
-#include "analysis/runs/energy.h"
+#include "analysis/runs/parts/energy.h"
 #include "analysis/runs/serving/exchange/engine_flags.h"
 #include "analysis/runs/serving/serving_spread.h"
 #include "analysis/runs/training/run_losses.h"

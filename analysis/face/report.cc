@@ -6,10 +6,10 @@
 #include "analysis/money/study/cost_output.h"
 #include "analysis/render/text/json.h"
 #include "analysis/render/text/text_table.h"
-#include "analysis/runs/report_message.h"
 #include "analysis/runs/rl/rl_report.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/runs/training/show/text_report.h"
+#include "analysis/runs/training/training_message.h"
 #include "scenarios/proto/cost_report.pb.h"
 
 namespace flopcast {

@@ -10,7 +10,7 @@
 #include "analysis/face/run.h"
 #include "analysis/money/study/cost_study.h"
 #include "analysis/render/text/format.h"
-#include "analysis/runs/published.h"
+#include "analysis/runs/metrics.h"
 #include "analysis/runs/rl/rl_run.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/run.h"

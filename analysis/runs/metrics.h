@@ -1,7 +1,7 @@
 // One table of metrics: every number and word that a report gives on its own, under one name everywhere. The JSON
 // report, `flopcast run --csv`, `published` figures, claims and Python read it; a new metric is a row of
 // training/training_metrics.cc, training/life_metrics.cc, training/collective_metrics.cc, serving/serving_metrics.cc,
-// rl/rl_metrics.cc or scenario_metrics.cc.
+// rl/rl_metrics.cc or parts/scenario_metrics.cc.
 #pragma once
 #include <optional>
 #include <span>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "analysis/runs/parts/metric_paths.h"
 #include "analysis/runs/rl/rl_report.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/training_report.h"
@@ -30,9 +31,6 @@ struct MetricKind {
 };
 std::vector<MetricKind> metric_kinds();
 
-/// Null: there is none of that name. An entry of a list may be asked for by its place too: "projection.phases[0].days".
-const Metric* find_metric(std::span<const Metric> metrics, std::string_view name);
-
 /// What is known of a metric of any kind without a report, by its name in a report of it. Empty: there is no such
 /// metric.
 std::optional<Metric> describe_metric(std::string_view name);
@@ -40,5 +38,8 @@ std::optional<Metric> describe_metric(std::string_view name);
 /// The metrics that a report of this scenario will have, without values; entries of lists by their names and by their
 /// places.
 std::vector<Metric> expected_metrics(const Scenario& scenario);
+
+/// @throws InputError when a published figure is of something that no report of this scenario holds.
+void check_published(const Scenario& scenario);
 
 }  // namespace flopcast

@@ -9,9 +9,11 @@
 #include "analysis/money/study/cost_metrics.h"
 #include "analysis/render/text/csv.h"
 #include "analysis/runs/metric_output.h"
-#include "analysis/runs/page_parts.h"
-#include "analysis/runs/published.h"
-#include "analysis/runs/report_message.h"
+#include "analysis/runs/parts/message_parts.h"
+#include "analysis/runs/parts/page_parts.h"
+#include "analysis/runs/parts/published.h"
+#include "analysis/runs/training/training_message.h"
+#include "analysis/runs/training/training_metrics.h"
 #include "analysis/studies/compare/compare.h"
 #include "scenarios/proto/cost_report.pb.h"
 #include "sim/base/diagnostic.h"
@@ -157,7 +159,7 @@ TEST_CASE("a published figure without a counterpart is a note that says why", "[
   LifeReport report = small_life();
   report.scenario.published = {{"life.replayed.interruptions.median", 466, "a paper"},
                                {"life.closed_form.useful_hours", 100, "a paper"}};
-  compare_with_published(report);
+  compare_with_published(report.scenario, life_metrics(&report), report.comparisons, report.notes);
   REQUIRE(report.comparisons.size() == 1);
   CHECK(report.comparisons.front().predicted == 90);
   REQUIRE(report.notes.size() == 1);
@@ -171,7 +173,7 @@ TEST_CASE("an input that comes back and a bound that is kept are no predictions 
   };
   report.scenario.published = {published(100, PublishedKind::value), published(90, PublishedKind::input),
                                published(80, PublishedKind::at_least), published(80, PublishedKind::at_most)};
-  compare_with_published(report);  // 90 are predicted
+  compare_with_published(report.scenario, life_metrics(&report), report.comparisons, report.notes);  // 90 are predicted
   std::vector<std::string> verdicts;
   for (const Comparison& c : report.comparisons) verdicts.push_back(c.verdict());
   CHECK(verdicts == std::vector<std::string>{"-10.0 %", "an input", "at least this: kept", "at most this: missed"});
@@ -181,7 +183,7 @@ TEST_CASE("an input that comes back and a bound that is kept are no predictions 
   CHECK((message.published(1).kind() == "input" && !message.published(1).has_error()));
   CHECK((message.published(2).kept() && message.published(3).has_kept() && !message.published(3).kept()));
   Page page("life");
-  add_published(report.comparisons, std::nullopt, page);
+  add_published(report.comparisons, life_metrics(&report), page);
   CHECK_THAT(page.str(), ContainsSubstring("10.0 %"));  // the one prediction alone makes the title
   CHECK_THAT(page.str(), ContainsSubstring("is no prediction"));
 }

@@ -8,8 +8,9 @@
 #include <fmt/format.h>
 
 #include "analysis/runs/metrics.h"
-#include "analysis/runs/report_message.h"
+#include "analysis/runs/parts/message_parts.h"
 #include "analysis/runs/rl/rl_run.h"
+#include "analysis/runs/training/training_message.h"
 #include "analysis/studies/compare/compare.h"
 #include "flopcast/flopcast.h"
 #include "tests/analysis/environment.h"

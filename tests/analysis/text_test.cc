@@ -5,9 +5,10 @@
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/json.h"
 #include "analysis/render/text/text_table.h"
-#include "analysis/runs/energy.h"
-#include "analysis/runs/report_message.h"
+#include "analysis/runs/parts/energy.h"
+#include "analysis/runs/parts/message_parts.h"
 #include "analysis/runs/training/show/text_report.h"
+#include "analysis/runs/training/training_message.h"
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 

@@ -10,8 +10,8 @@
 #include "analysis/evidence/published/published_kernels.h"
 #include "analysis/money/sums/published_costs.h"
 #include "analysis/render/text/format.h"
-#include "analysis/runs/text_parts.h"
-#include "analysis/runs/training/show/figures.h"
+#include "analysis/runs/parts/text_parts.h"
+#include "analysis/runs/training/training_metrics.h"
 #include "hwmodels/kernels/calibration.h"
 #include "scenarios/proto/report.pb.h"
 #include "workloads/collectives/collectives.h"
@@ -333,10 +333,11 @@ std::vector<Check> check_pair(const ValidationInput& input) {
 
 std::vector<Check> check_step(const ValidationInput& input) {
   const TrainingReport report = run_training(*input.scenario, input.options);
+  const std::vector<Metric> metrics = training_metrics(&report);
   std::vector<Check> checks;
   for (const Comparison& comparison : report.comparisons) {
     if (!comparison.is_prediction()) continue;
-    const Figure figure = find_figure(comparison.field, report.projection);
+    const FigureLabel figure = find_label(metrics, comparison.field);
     Check check;
     check.group = comparison.field.starts_with("projection.") ? "run" : "step";
     check.what = figure.name;

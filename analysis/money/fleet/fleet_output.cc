@@ -9,7 +9,7 @@
 #include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/json.h"
-#include "analysis/runs/text_parts.h"
+#include "analysis/runs/parts/text_parts.h"
 #include "scenarios/proto/fleet_report.pb.h"
 
 namespace flopcast {

@@ -4,7 +4,7 @@
 #include "analysis/money/study/cost_output.h"
 #include "analysis/render/text/csv.h"
 #include "analysis/render/text/json.h"
-#include "analysis/runs/report_message.h"
+#include "analysis/runs/parts/message_parts.h"
 #include "scenarios/proto/cost_report.pb.h"
 
 namespace flopcast {

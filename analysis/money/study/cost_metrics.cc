@@ -1,6 +1,6 @@
 #include "analysis/money/study/cost_metrics.h"
 
-#include "analysis/runs/metric_table.h"
+#include "analysis/runs/parts/metric_rows.h"
 
 namespace flopcast {
 namespace {

@@ -9,7 +9,7 @@
 #include "analysis/money/prices/price_book.h"
 #include "analysis/money/sums/cost.h"
 #include "analysis/money/sums/uncertainty.h"
-#include "analysis/runs/energy.h"
+#include "analysis/runs/parts/energy.h"
 #include "analysis/runs/training/projection.h"
 #include "scenarios/resolve/scenario.h"
 

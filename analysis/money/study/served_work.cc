@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/notes.h"
+#include "analysis/runs/parts/notes.h"
 
 namespace flopcast {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "analysis/render/chart/page.h"
 #include "analysis/render/text/format.h"
-#include "analysis/runs/metrics.h"
-#include "analysis/runs/page_parts.h"
+#include "analysis/runs/parts/page_parts.h"
+#include "analysis/runs/rl/rl_metrics.h"
 #include "analysis/runs/rl/rl_trace.h"
 
 namespace flopcast {
@@ -130,9 +130,10 @@ std::string to_html(const RlReport& r) {
   add_timeline(r, page);
   add_memory(r, page);
   add_run(r, page);
-  add_published(r.comparisons, {}, page);
+  const std::vector<Metric> metrics = rl_metrics(&r);
+  add_published(r.comparisons, metrics, page);
   add_small_print(r.notes, {}, page);
-  add_metrics(metrics(r), page);
+  add_metrics(metrics, page);
   return page.str();
 }
 

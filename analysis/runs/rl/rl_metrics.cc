@@ -1,7 +1,8 @@
 // Metrics of a reinforcement learning loop: the step and its parts, rates, idle GPUs, memory, weights, the run.
 #include <algorithm>
 
-#include "analysis/runs/metric_table.h"
+#include "analysis/runs/parts/metric_rows.h"
+#include "analysis/runs/rl/rl_metrics.h"
 #include "workloads/rl/settling.h"
 
 namespace flopcast {

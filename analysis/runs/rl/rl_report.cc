@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/metrics.h"
-#include "analysis/runs/report_message.h"
-#include "analysis/runs/text_parts.h"
+#include "analysis/runs/parts/message_parts.h"
+#include "analysis/runs/parts/text_parts.h"
+#include "analysis/runs/rl/rl_metrics.h"
 
 namespace flopcast {
 namespace {
@@ -61,7 +61,7 @@ std::string part_table(const RlReport& r, const TextStyle& style) {
   const auto add = [&](const std::string& text) { return fact(text, style); };
   TextTable table({Align::left, Align::right, Align::right});
   table.header({"where the step goes", "time", "share"});
-  const std::vector<Metric> found = metrics(r);
+  const std::vector<Metric> found = rl_metrics(&r);
   for (std::size_t i = 0; i < kRlParts; ++i) {
     const Seconds time = r.step.parts[i];
     if (time <= Seconds(0)) continue;
@@ -152,7 +152,7 @@ std::string range_sentence(const RlReport& r) {
 }
 
 std::string to_text(const RlReport& r, const TextStyle& style) {
-  const std::string published = published_text(r.comparisons, std::nullopt, style);
+  const std::string published = published_text(r.comparisons, rl_metrics(&r), style);
   std::string out = rl_title(r, style) + rl_headline(r, style) + published + (published.empty() ? "" : "\n") +
                     part_table(r, style) + loop_facts(r, style) + "\n" + style.bold("Memory") + "\n" +
                     memory_part(r, style) + "\n" + run_part(r, style);
@@ -164,7 +164,7 @@ std::string to_text(const RlReport& r, const TextStyle& style) {
 
 report::Report to_message(const RlReport& r) {
   report::Report message;
-  fill(metrics(r), message);
+  fill(rl_metrics(&r), message);
   add_slow_parts(r.scenario, message);
   report::Rl& rl = *message.mutable_rl();
   for (const PhaseMemory& phase : r.memory) {

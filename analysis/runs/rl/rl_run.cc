@@ -6,9 +6,10 @@
 #include <cmath>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/notes.h"
-#include "analysis/runs/published.h"
+#include "analysis/runs/parts/notes.h"
+#include "analysis/runs/parts/published.h"
 #include "analysis/runs/rl/rl_machine.h"
+#include "analysis/runs/rl/rl_metrics.h"
 #include "scenarios/proto/report.pb.h"
 #include "workloads/rl/settling.h"
 #include "workloads/serving/session/session.h"
@@ -270,7 +271,7 @@ RlStepMeans means_of(std::span<const RlStep> steps, int replicas, int frozen_rep
 }
 
 RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
-  check_published(scenario);
+  check_published(scenario, rl_metrics(nullptr));
   RlReport report;
   report.scenario = scenario;
   report.notes = scenario.notes;
@@ -295,7 +296,7 @@ RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
   if (projects) report.run = project(report, machine, options, tally);
   if (options.errors) report.error = options.errors->of(rl.loop.framework.empty() ? "loop_unknown" : "loop");
   add_notes(report, machine.reference_copy(), options);
-  compare_with_published(report);
+  compare_with_published(scenario, rl_metrics(&report), report.comparisons, report.notes);
   return report;
 }
 

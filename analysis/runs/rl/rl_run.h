@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/runs/energy.h"
+#include "analysis/runs/parts/energy.h"
 #include "analysis/runs/rl/rl_report.h"
 #include "analysis/runs/training/step_range.h"
 #include "sim/replay.h"

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "analysis/runs/energy.h"
+#include "analysis/runs/parts/energy.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "scenarios/resolve/scenario.h"
 

@@ -8,7 +8,8 @@
 #include "analysis/render/chart/chart.h"
 #include "analysis/render/chart/page.h"
 #include "analysis/render/text/format.h"
-#include "analysis/runs/page_parts.h"
+#include "analysis/runs/parts/page_parts.h"
+#include "analysis/runs/serving/serving_metrics.h"
 
 namespace flopcast {
 namespace {
@@ -237,7 +238,8 @@ std::string to_html(const ServingReport& r, const ServingExplanation& explanatio
   if (r.all.tpot.mean() > 0) found += fmt::format("A user sees {:.1f} tokens per second. ", 1 / r.all.tpot.mean());
   page.headline(found +
                 fmt::format("{} of requests are answered as promised.", format_percent(r.all.slo_attainment())));
-  add_published(r.comparisons, std::nullopt, page);
+  const std::vector<Metric> found_metrics = serving_metrics(&r);
+  add_published(r.comparisons, found_metrics, page);
   latencies(r, page);
   distributions(r, page);
   time_series(r, page);
@@ -245,7 +247,7 @@ std::string to_html(const ServingReport& r, const ServingExplanation& explanatio
   deployment(r, page);
   cost(r, page);
   add_small_print(r.notes, r.scenario.defaults_used, page);
-  add_metrics(metrics(r), page);
+  add_metrics(found_metrics, page);
   return page.str();
 }
 

@@ -2,7 +2,8 @@
 #include <algorithm>
 #include <array>
 
-#include "analysis/runs/metric_table.h"
+#include "analysis/runs/parts/metric_rows.h"
+#include "analysis/runs/serving/serving_metrics.h"
 
 namespace flopcast {
 namespace {

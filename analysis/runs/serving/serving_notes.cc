@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/notes.h"
+#include "analysis/runs/parts/notes.h"
 #include "analysis/runs/serving/serving_pools.h"
 #include "workloads/serving/pricing/block_shapes.h"
 #include "workloads/serving/pricing/engine_constants.h"

@@ -1,6 +1,7 @@
 #include "analysis/runs/serving/serving_report.h"
 
-#include "analysis/runs/report_message.h"
+#include "analysis/runs/parts/message_parts.h"
+#include "analysis/runs/serving/serving_metrics.h"
 
 namespace flopcast {
 namespace {
@@ -44,7 +45,7 @@ void serving_message(const ServingReport& r, report::Serving& out) {
 
 report::Report to_message(const ServingReport& r) {
   report::Report message;
-  fill(metrics(r), message);
+  fill(serving_metrics(&r), message);
   serving_message(r, *message.mutable_serving());
   add_small_print(r.comparisons, r.notes, r.scenario.defaults_used, message);
   return message;

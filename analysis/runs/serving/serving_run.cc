@@ -6,8 +6,9 @@
 #include <cmath>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/published.h"
+#include "analysis/runs/parts/published.h"
 #include "analysis/runs/serving/serving_cost.h"
+#include "analysis/runs/serving/serving_metrics.h"
 #include "analysis/runs/serving/serving_notes.h"
 #include "analysis/runs/serving/serving_pools.h"
 #include "hwmodels/fabric/node_count.h"
@@ -163,7 +164,7 @@ void replay(ServingSession& session, const ServingOptions& options) {
 }  // namespace
 
 ServingReport run_serving(const Scenario& scenario, const ServingOptions& options) {
-  check_published(scenario);
+  check_published(scenario, serving_metrics(nullptr));
   const ServingScenario& serving = *scenario.serving;
   ServingReport report{};
   report.scenario = scenario;

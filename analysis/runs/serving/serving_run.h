@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/runs/energy.h"
+#include "analysis/runs/parts/energy.h"
 #include "analysis/runs/serving/load_state.h"
 #include "analysis/runs/serving/serving_spread.h"
 #include "analysis/runs/training/training_report.h"

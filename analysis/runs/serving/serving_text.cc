@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "analysis/render/text/format.h"
+#include "analysis/runs/parts/text_parts.h"
+#include "analysis/runs/serving/serving_metrics.h"
 #include "analysis/runs/serving/serving_report.h"
-#include "analysis/runs/text_parts.h"
 #include "workloads/serving/traffic/traffic.h"
 
 namespace flopcast {
@@ -308,7 +309,7 @@ std::string title_lines(const ServingReport& r, const TextStyle& style) {
 std::string to_text(const ServingReport& r, const TextStyle& style) {
   std::string out = title_lines(r, style) + served_headline(r, style) + "\n";
   if (r.all.arrived.requests > 0) {
-    const std::string published = published_text(r.comparisons, std::nullopt, style);
+    const std::string published = published_text(r.comparisons, serving_metrics(&r), style);
     if (!published.empty()) out += published + "\n";
     out += latency_table(r, style) + range_fact(r, style) + "\n";
     out += throughput_table(r, style) + "\n" + stream_table(r, style) + pool_table(r, style) + "\n";

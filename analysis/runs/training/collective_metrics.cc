@@ -1,5 +1,5 @@
 // Metrics of a collective on its own.
-#include "analysis/runs/metric_table.h"
+#include "analysis/runs/training/training_metrics.h"
 
 namespace flopcast {
 namespace {

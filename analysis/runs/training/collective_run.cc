@@ -5,9 +5,10 @@
 
 #include <fmt/format.h>
 
-#include "analysis/runs/published.h"
+#include "analysis/runs/parts/published.h"
 #include "analysis/runs/training/replays.h"
 #include "analysis/runs/training/run.h"
+#include "analysis/runs/training/training_metrics.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "workloads/collectives/collectives.h"
@@ -38,7 +39,7 @@ FigureRange collective_range(const CollectiveReport& report, const CollectiveRow
 
 CollectiveReport run_collective(const Scenario& scenario, const RunOptions& options) {
   assert(scenario.collective);
-  check_published(scenario);
+  check_published(scenario, collective_metrics(nullptr));
   const CollectiveConfig& config = *scenario.collective;
   const CollectiveRow* const row = find_collective(config.operation);
   assert(row != nullptr && "the loader checks names");
@@ -73,7 +74,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
           fmt::format("links of {} were not measured: protocol costs are those of H100 and H800", node.gpu.title));
     }
   }
-  compare_with_published(report);
+  compare_with_published(scenario, collective_metrics(&report), report.comparisons, report.notes);
   return report;
 }
 

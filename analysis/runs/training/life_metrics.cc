@@ -1,7 +1,7 @@
 // Metrics of a job's life: failures, checkpoints, restarts. A report of a cluster's life, and part of a projection.
 #include <array>
 
-#include "analysis/runs/metric_table.h"
+#include "analysis/runs/training/training_metrics.h"
 
 namespace flopcast {
 namespace {

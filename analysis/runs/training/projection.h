@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/runs/energy.h"
+#include "analysis/runs/parts/energy.h"
 #include "analysis/runs/training/goodput.h"
 #include "analysis/runs/training/step_range.h"
 #include "scenarios/resolve/scenario.h"

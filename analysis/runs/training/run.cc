@@ -10,10 +10,13 @@
 #include <span>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/notes.h"
-#include "analysis/runs/published.h"
+#include "analysis/runs/parts/message_parts.h"
+#include "analysis/runs/parts/notes.h"
+#include "analysis/runs/parts/published.h"
 #include "analysis/runs/training/local_updates.h"
 #include "analysis/runs/training/steps_ahead.h"
+#include "analysis/runs/training/training_message.h"
+#include "analysis/runs/training/training_metrics.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/kernels/calibration.h"
@@ -419,11 +422,6 @@ MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Byte
       capacity_(capacity),
       remedies_(std::move(remedies)) {}
 
-std::string_view RunFacts::shared_by() const {
-  if (sharing == Sharing::ideal) return "ideal";
-  return solver == Solver::in_process ? "shared" : "simgrid";
-}
-
 const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }
 
 KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config) {
@@ -484,7 +482,7 @@ Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const 
 
 TrainingReport run_training(const Scenario& scenario, const RunOptions& options) {
   assert(scenario.training);
-  check_published(scenario);
+  check_published(scenario, training_metrics(nullptr));
   TrainingReport report;
   report.scenario = scenario;
   report.notes = scenario.notes;
@@ -549,19 +547,20 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
       report.notes.push_back(unsure_fit(report.range->fits));
     if (report.projection) spread_hours(*report.projection, scenario, *report.range, report.step_time, options);
   }
-  compare_with_published(report);
+  compare_with_published(scenario, training_metrics(&report), report.comparisons, report.notes,
+                         [&](const std::string& path) { return number_at(to_message(report), path); });
   return report;
 }
 
 LifeReport run_cluster_life(const Scenario& scenario) {
   assert(scenario.cluster_life);
-  check_published(scenario);
+  check_published(scenario, life_metrics(nullptr));
   const ClusterLifeConfig& config = *scenario.cluster_life;
   const LifeSpan span = config.elapsed ? LifeSpan::of_time(*config.elapsed) : LifeSpan::of_work(config.useful.value());
   LifeReport report;
   report.scenario = scenario;
   report.life = job_life(span, scenario.cluster.gpus(), scenario.resilience);
-  compare_with_published(report);
+  compare_with_published(scenario, life_metrics(&report), report.comparisons, report.notes);
   return report;
 }
 

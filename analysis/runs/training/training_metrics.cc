@@ -1,5 +1,5 @@
 // Metrics of a training run: the step, where it goes, and the whole run that it is projected to.
-#include "analysis/runs/metric_table.h"
+#include "analysis/runs/training/training_metrics.h"
 
 namespace flopcast {
 namespace {

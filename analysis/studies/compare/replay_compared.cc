@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/notes.h"
+#include "analysis/runs/parts/notes.h"
 #include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/rl/rl_scenario.h"
 #include "scenarios/resolve/serving/serving_scenario.h"

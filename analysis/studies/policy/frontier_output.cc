@@ -3,7 +3,7 @@
 #include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/json.h"
-#include "analysis/runs/text_parts.h"
+#include "analysis/runs/parts/text_parts.h"
 #include "analysis/studies/policy/frontier.h"
 #include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"

@@ -10,7 +10,7 @@
 #include "analysis/face/resolve.h"
 #include "analysis/face/run.h"
 #include "analysis/render/text/format.h"
-#include "analysis/runs/notes.h"
+#include "analysis/runs/parts/notes.h"
 #include "analysis/runs/serving/saturation.h"
 #include "analysis/runs/serving/served_figures.h"
 #include "analysis/runs/training/projection.h"

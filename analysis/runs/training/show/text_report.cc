@@ -6,12 +6,12 @@
 #include <cmath>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/metrics.h"
-#include "analysis/runs/text_parts.h"
-#include "analysis/runs/training/show/figures.h"
+#include "analysis/runs/parts/metric_paths.h"
+#include "analysis/runs/parts/slow_parts.h"
+#include "analysis/runs/parts/text_parts.h"
 #include "analysis/runs/training/show/goodput_text.h"
 #include "analysis/runs/training/show/report_words.h"
-#include "analysis/runs/training/slow_parts.h"
+#include "analysis/runs/training/training_metrics.h"
 
 namespace flopcast {
 namespace {
@@ -36,9 +36,9 @@ std::string head(const TrainingReport& report, const TextStyle& style) {
   return out;
 }
 
-std::string published_section(const std::vector<Comparison>& comparisons, const std::optional<Projection>& projection,
+std::string published_section(const std::vector<Comparison>& comparisons, std::span<const Metric> metrics,
                               const TextStyle& style) {
-  return comparisons.empty() ? "" : "\n" + published_text(comparisons, projection, style);
+  return comparisons.empty() ? "" : "\n" + published_text(comparisons, metrics, style);
 }
 
 // The step.
@@ -270,7 +270,7 @@ std::string memory_text(const MemoryTable& fullest, Bytes capacity, const TextSt
 
 std::string to_text(const TrainingReport& report, const TextStyle& style) {
   std::string out = head(report, style);
-  out += published_section(report.comparisons, report.projection, style);
+  out += published_section(report.comparisons, training_metrics(&report), style);
   out += kinds_section(report, style);
   out += ranks_section(report, style);
   out += path_section(report, style);
@@ -294,7 +294,7 @@ std::string to_text(const LifeReport& report, const TextStyle& style) {
                               format_count(in_hours(closed.elapsed() - closed.useful) * gpus)),
                   style.width(), "")) +
          "\n";
-  out += published_section(report.comparisons, std::nullopt, style);
+  out += published_section(report.comparisons, life_metrics(&report), style);
   out += section(style, "Where the time goes") +
          style.dim("  " + wrap(life_caption(report.life), style.width() - 2, "  ")) + "\n" +
          life_table(report.life, style);
@@ -315,9 +315,9 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
                          format_integer(config.ranks), format_time(report.time), format_rate(report.bus_bandwidth)),
              style.width(), "")) +
          "\n";
-  out += published_section(report.comparisons, std::nullopt, style) + "\n";
+  const std::vector<Metric> found = collective_metrics(&report);
+  out += published_section(report.comparisons, found, style) + "\n";
   TextTable table({Align::left, Align::right, Align::left});
-  const std::vector<Metric> found = metrics(report);
   const auto row = [&](std::string_view name, const std::string& remark) {
     const Metric& metric = *find_metric(found, name);
     table.row({metric.title, metric.shown(), remark});

@@ -8,11 +8,12 @@
 
 #include "analysis/render/chart/page.h"
 #include "analysis/render/text/format.h"
-#include "analysis/runs/metrics.h"
-#include "analysis/runs/page_parts.h"
+#include "analysis/runs/parts/page_parts.h"
+#include "analysis/runs/parts/slow_parts.h"
 #include "analysis/runs/training/show/goodput_text.h"
+#include "analysis/runs/training/show/life_page.h"
 #include "analysis/runs/training/show/report_words.h"
-#include "analysis/runs/training/slow_parts.h"
+#include "analysis/runs/training/training_metrics.h"
 
 namespace flopcast {
 namespace {
@@ -339,10 +340,10 @@ void add_command(const Scenario& scenario, Page& page) {
 }  // namespace
 
 std::string to_html(const TrainingReport& r, const StepPictures& pictures) {
-  const std::vector<Metric> found = metrics(r);
+  const std::vector<Metric> found = training_metrics(&r);
   Page page(r.scenario.title);
   add_head(r, found, page);
-  add_published(r.comparisons, r.projection, page);
+  add_published(r.comparisons, found, page);
   if (pictures.pipeline) {
     page.heading("The pipeline");
     page.figure(drawing_of(*pictures.pipeline));
@@ -363,7 +364,7 @@ std::string to_html(const TrainingReport& r, const StepPictures& pictures) {
 }
 
 std::string to_html(const LifeReport& r) {
-  const std::vector<Metric> found = metrics(r);
+  const std::vector<Metric> found = life_metrics(&r);
   const Scenario& scenario = r.scenario;
   const Goodput& closed = r.life.closed;
   const int gpus = scenario.cluster.gpus();
@@ -373,7 +374,7 @@ std::string to_html(const LifeReport& r) {
                             format_days(closed.elapsed()), format_percent(closed.effective()),
                             format_integer(closed.interruptions()),
                             format_count(in_hours(closed.elapsed() - closed.useful) * gpus)));
-  add_published(r.comparisons, std::nullopt, page);
+  add_published(r.comparisons, found, page);
   page.heading("Where the time goes");
   add_life(r.life, gpus, page);
   std::vector<std::string> notes = {habits_text(scenario.resilience, gpus)};
@@ -386,7 +387,7 @@ std::string to_html(const LifeReport& r) {
 }
 
 std::string to_html(const CollectiveReport& r) {
-  const std::vector<Metric> found = metrics(r);
+  const std::vector<Metric> found = collective_metrics(&r);
   const Scenario& scenario = r.scenario;
   const CollectiveConfig& config = *scenario.collective;
   Page page(scenario.title);
@@ -394,7 +395,7 @@ std::string to_html(const CollectiveReport& r) {
   page.headline(fmt::format("{} of {} over {} GPUs takes {}: {} on the bus.", config.operation,
                             format_bytes(config.bytes), format_integer(config.ranks), format_time(r.time),
                             format_rate(r.bus_bandwidth)));
-  add_published(r.comparisons, std::nullopt, page);
+  add_published(r.comparisons, found, page);
   BarChart chart;
   chart.axis = "ms";
   chart.tick = [](double s) { return fmt::format("{:g}", s * 1e3); };

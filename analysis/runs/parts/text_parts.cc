@@ -1,11 +1,11 @@
-#include "analysis/runs/text_parts.h"
+#include "analysis/runs/parts/text_parts.h"
 
 #include <fmt/format.h>
 
 #include <map>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/training/show/figures.h"
+#include "analysis/runs/parts/metric_paths.h"
 
 namespace flopcast {
 
@@ -13,13 +13,13 @@ std::string fact(const std::string& text, const TextStyle& style) {
   return "  " + wrap(text, style.width() - 4, "    ") + "\n";
 }
 
-std::string published_text(const std::vector<Comparison>& comparisons, const std::optional<Projection>& projection,
+std::string published_text(const std::vector<Comparison>& comparisons, std::span<const Metric> metrics,
                            const TextStyle& style) {
   if (comparisons.empty()) return {};
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
   table.header({"", "predicted", "published", "error", "source"});
   for (const Comparison& comparison : comparisons) {
-    const Figure figure = find_figure(comparison.field, projection);
+    const FigureLabel figure = find_label(metrics, comparison.field);
     table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published), comparison.verdict(),
                comparison.source});
   }

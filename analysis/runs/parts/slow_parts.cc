@@ -1,4 +1,4 @@
-#include "analysis/runs/training/slow_parts.h"
+#include "analysis/runs/parts/slow_parts.h"
 
 #include <fmt/format.h>
 

@@ -1,19 +1,15 @@
-// Reports as report.proto messages: metrics by their names, lists by hand. Look-ups of fields by path.
+// Parts of reports as report.proto messages: metrics by their names, the small print. Look-ups of fields by path.
 #pragma once
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "analysis/runs/metrics.h"
+#include "analysis/runs/parts/run_facts.h"
+#include "flopcast/metrics.h"
 #include "scenarios/proto/report.pb.h"
 
 namespace flopcast {
-
-/// Everything but `program`, which only the program knows.
-report::Report to_message(const TrainingReport& report);
-report::Report to_message(const CollectiveReport& report);
-report::Report to_message(const LifeReport& report);
 
 /// Metrics into the fields of their names. What is absent keeps the field's default; so does all of a part that a
 /// report does not have, which JSON leaves out.

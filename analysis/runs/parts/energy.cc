@@ -1,4 +1,4 @@
-#include "analysis/runs/energy.h"
+#include "analysis/runs/parts/energy.h"
 
 #include "analysis/render/text/csv.h"
 

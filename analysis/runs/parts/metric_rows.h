@@ -1,4 +1,4 @@
-// How rows become metrics: for files that hold rows (metrics.h says which).
+// How rows become metrics: for files that hold rows (../metrics.h says which).
 #pragma once
 #include <array>
 #include <cmath>
@@ -9,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "analysis/runs/metrics.h"
+#include "analysis/runs/parts/run_facts.h"
+#include "flopcast/metrics.h"
 
 namespace flopcast {
 
@@ -132,18 +133,8 @@ class MetricList {
 /// one of its kind.
 std::vector<std::string> entry_keys(const std::vector<std::string>& names);
 
-// Parts.
-
-// Each with null instead of a report lists what there is without values.
-std::vector<Metric> training_metrics(const TrainingReport* report);
-std::vector<Metric> collective_metrics(const CollectiveReport* report);
-std::vector<Metric> life_metrics(const LifeReport* report);
-std::vector<Metric> serving_metrics(const ServingReport* report);
-std::vector<Metric> rl_metrics(const RlReport* report);
-
-// Parts that several kinds of reports have.
+// Parts that reports of every kind have.
 void add_scenario_metrics(MetricList& list, const Scenario* scenario);
 void add_run_metrics(MetricList& list, const RunFacts* run);
-void add_life_metrics(MetricList& list, const std::string& prefix, const JobLife* life, std::string_view why_absent);
 
 }  // namespace flopcast

@@ -1,19 +1,20 @@
 // Parts that pages on runs of every kind have.
 #pragma once
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "analysis/render/chart/chart.h"
 #include "analysis/render/chart/page.h"
-#include "analysis/runs/metrics.h"
+#include "analysis/runs/parts/run_facts.h"
+#include "flopcast/metrics.h"
 #include "workloads/training/memory/memory.h"
 
 namespace flopcast {
 
 /// What was predicted beside what was published: a picture of the errors and the figures. Nothing, where nothing was.
-void add_published(const std::vector<Comparison>& comparisons, const std::optional<Projection>& projection, Page& page);
+/// @param metrics of the report
+void add_published(const std::vector<Comparison>& comparisons, std::span<const Metric> metrics, Page& page);
 
 /// What was assumed, and what was left open.
 void add_small_print(const std::vector<std::string>& notes, const std::vector<std::string>& defaults, Page& page);
@@ -35,8 +36,5 @@ struct MemoryBar {
 /// Bars of memory, item by item; its capacity, where all have the same one, as a line across. @param rows_are what a
 /// bar is: "pipeline rank". The title is the caller's.
 StackedChart memory_chart(const std::vector<MemoryBar>& bars, const std::string& rows_are);
-
-/// Where the time of a job goes, closed form beside the range of its replays.
-void add_life(const JobLife& life, int gpus, Page& page);
 
 }  // namespace flopcast

@@ -1,7 +1,7 @@
 // What a scenario is about, and how its replay went: parts of every report.
 #include <fmt/format.h>
 
-#include "analysis/runs/metric_table.h"
+#include "analysis/runs/parts/metric_rows.h"
 #include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/rl/rl_scenario.h"
 #include "scenarios/resolve/serving/serving_scenario.h"

@@ -1,4 +1,4 @@
-#include "analysis/runs/notes.h"
+#include "analysis/runs/parts/notes.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,11 +1,12 @@
 // Parts that texts on runs of every kind have (pages: page_parts.h).
 #pragma once
-#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "analysis/render/text/text_table.h"
-#include "analysis/runs/published.h"
+#include "analysis/runs/parts/run_facts.h"
+#include "flopcast/metrics.h"
 
 namespace flopcast {
 
@@ -13,7 +14,8 @@ namespace flopcast {
 std::string fact(const std::string& text, const TextStyle& style);
 
 /// What was predicted beside what was published, under a title; empty where nothing was.
-std::string published_text(const std::vector<Comparison>& comparisons, const std::optional<Projection>& projection,
+/// @param metrics of the report
+std::string published_text(const std::vector<Comparison>& comparisons, std::span<const Metric> metrics,
                            const TextStyle& style);
 
 /// A line with a dash for each, or more where it is long.

@@ -1,4 +1,4 @@
-#include "analysis/runs/page_parts.h"
+#include "analysis/runs/parts/page_parts.h"
 
 #include <fmt/format.h>
 
@@ -7,8 +7,7 @@
 #include <map>
 
 #include "analysis/render/text/format.h"
-#include "analysis/runs/training/show/figures.h"
-#include "analysis/runs/training/show/goodput_text.h"
+#include "analysis/runs/parts/metric_paths.h"
 
 namespace flopcast {
 namespace {
@@ -30,8 +29,7 @@ std::string error_title(const std::vector<Comparison>& comparisons) {
 
 }  // namespace
 
-void add_published(const std::vector<Comparison>& comparisons, const std::optional<Projection>& projection,
-                   Page& page) {
+void add_published(const std::vector<Comparison>& comparisons, std::span<const Metric> metrics, Page& page) {
   if (comparisons.empty()) return;
   BarChart chart;
   chart.title = error_title(comparisons);
@@ -43,7 +41,7 @@ void add_published(const std::vector<Comparison>& comparisons, const std::option
                  {Align::left, Align::right, Align::right, Align::right, Align::left}};
   double most = 0.02;
   for (const Comparison& c : comparisons) {
-    const Figure figure = find_figure(c.field, projection);
+    const FigureLabel figure = find_label(metrics, c.field);
     const std::string error = c.verdict();
     ChartRow row{
         figure.name, fmt::format("{} / {}  {}", figure.text(c.predicted), figure.text(c.published), error), {}, {}};
@@ -141,45 +139,6 @@ StackedChart memory_chart(const std::vector<MemoryBar>& bars, const std::string&
   chart.text = [](double bytes) { return format_bytes(Bytes(bytes)); };
   chart.tick = [](double bytes) { return fmt::format("{:g}", bytes / 1e9); };
   return chart;
-}
-
-void add_life(const JobLife& life, int gpus, Page& page) {
-  const Goodput& closed = life.closed;
-  struct Part {
-    const char* name;
-    Seconds closed;
-    Spread ReplayedGoodput::*replayed;
-    Tone tone;
-  };
-  const Part parts[] = {
-      {"work lost to failures", closed.lost_work, &ReplayedGoodput::lost_work_hours, Tone::bad},
-      {"restarting after them", closed.restarts, &ReplayedGoodput::restart_hours, Tone::communication},
-      {"writing checkpoints", closed.checkpoints, &ReplayedGoodput::checkpoint_hours, Tone::optimizer},
-      {"waiting for repairs", closed.repair_waits, &ReplayedGoodput::repair_wait_hours, Tone::bubble},
-      {"planned standstill", closed.planned, &ReplayedGoodput::planned_hours, Tone::weight},
-  };
-  BarChart chart;
-  chart.title = fmt::format("{} of the time is left for training: {} interruptions and checkpoints take {} GPU-hours",
-                            format_percent(closed.effective(), 2), format_integer(closed.interruptions()),
-                            format_count(in_hours(closed.elapsed() - closed.useful) * gpus));
-  chart.caption = "Hours of the whole job, " + life_caption(life) + "; whiskers: 5 to 95 % of the replays.";
-  chart.axis = "hours of the job";
-  chart.tick = [](double h) { return fmt::format("{:g}", h); };
-  chart.table = {{"", "expected, h", "share", "5 to 95 % of replays, h"},
-                 {},
-                 {Align::left, Align::right, Align::right, Align::right}};
-  for (const Part& part : parts) {
-    const double expected = in_hours(part.closed);
-    std::optional<std::pair<double, double>> range;
-    if (life.replayed) range.emplace(((*life.replayed).*part.replayed).low, ((*life.replayed).*part.replayed).high);
-    if (expected <= 0 && (!range || range->second <= 0)) continue;
-    const std::string value = fmt::format("{:.3g} h, {}", expected, format_percent(part.closed / closed.elapsed(), 2));
-    chart.rows.push_back({part.name, value, {{0, expected, part.tone, value}}, range});
-    chart.table.rows.push_back({part.name, fmt::format("{:.3f}", expected),
-                                format_percent(part.closed / closed.elapsed(), 2),
-                                range ? fmt::format("{:.3f} to {:.3f}", range->first, range->second) : ""});
-  }
-  page.figure(drawing_of(chart));
 }
 
 }  // namespace flopcast
