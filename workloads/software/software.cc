@@ -47,6 +47,7 @@ std::string to_text(const SoftwareProfile& software) {
   if (!software.lacks.empty()) text += fmt::format(", no {} parallelism", fmt::join(software.lacks, ", "));
   if (software.expert_tensor_follows_tensor) text += ", experts sliced like dense matrices";
   if (software.flash2) text += ", attention by FlashAttention-2";
+  if (software.unfused_attention) text += ", attention unfused";
   if (software.repeats_keys) text += ", keys and values repeated for every head of queries";
   if (software.gathers_context) text += ", parts of sequences exchanged as PyTorch does it";
   if (software.flex_windows) text += ", attention with windows by FlexAttention";
@@ -73,6 +74,7 @@ std::string to_text(const SoftwareProfile& software) {
     text += fmt::format(", layers done again without their last product{} and what comes behind it",
                         software.experts_keep_late ? " (unless of experts)" : "");
   if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";
+  if (!software.splits_sequence) text += ", no sequence parallelism";
   if (software.autograd) text += ", weight gradients not beside the exchange of a lone backward";
   if (software.even_split) text += ", layers spread evenly over stages";
   if (software.gradients != Precision::fp32) text += ", gradients reduced in BF16";

@@ -100,6 +100,8 @@ struct SoftwareProfile {
   bool overlaps_tensor = true;            ///< gathers and scatters of tensor parallelism run beside GEMMs
   bool flash2 = false;                    ///< attention is FlashAttention-2
   bool flex_windows = false;              ///< attention with windows is FlexAttention
+  bool unfused_attention = false;         ///< attention writes its scores and reads them again
+  bool splits_sequence = true;            ///< tensor parallelism splits norms and residuals along the sequence
   bool even_split = false;                ///< layers are spread evenly over stages, whatever embedding and head take
   Precision gradients = Precision::fp32;  ///< reduced
   std::map<std::string, Source> sources;
@@ -153,6 +155,8 @@ struct SoftwareProfile {
     field("stops_early", &SoftwareProfile::stops_early, {"software"});
     field("experts_keep_late", &SoftwareProfile::experts_keep_late, {"software"});
     field("flex_windows", &SoftwareProfile::flex_windows, {"software"});
+    field("unfused_attention", &SoftwareProfile::unfused_attention, {"software"});
+    field("splits_sequence", &SoftwareProfile::splits_sequence, {"software"});
     field("even_split", &SoftwareProfile::even_split, {"software"});
     field("gradients", &SoftwareProfile::gradients, {"software"});
     field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});

@@ -29,6 +29,7 @@ void OverheadRow::set(TrainingOverheads& overheads, double value) const {
 }
 
 AttentionKernel attention_kernel_of(const SoftwareProfile& software, const ModelConfig& model) {
+  if (software.unfused_attention) return AttentionKernel::unfused;
   if (software.flex_windows && model.windowed_layers() > 0) return AttentionKernel::flex;
   return software.flash2 ? AttentionKernel::flash2 : AttentionKernel::fused;
 }

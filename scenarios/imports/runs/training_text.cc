@@ -29,7 +29,7 @@ std::string training_body(const TrainingText& t) {
   if (t.zero > 0 && t.shard_group > 0) out += fmt::format(" shard_group: {}", t.shard_group);
   if (!t.layer_split.empty()) out += fmt::format(" layer_split: \"{}\"", t.layer_split);
   if (!t.stage_layers.empty()) out += fmt::format(" stage_layers: [{}]", fmt::join(t.stage_layers, ", "));
-  if (!t.sequence_parallel) out += " sequence_parallel: false";
+  if (t.tensor > 1 || !t.sequence_parallel) out += fmt::format(" sequence_parallel: {}", t.sequence_parallel);
   if (t.tensor > 1) out += fmt::format(" tensor_overlap: {}", t.tensor_overlap);
   if (!t.overlap_gradients) out += " overlap_gradients: false";
   if (!t.overlap_parameters) out += " overlap_parameters: false";
