@@ -97,6 +97,8 @@ class TrainingResolver {
     }
     if (!open_) check_software(config);
     settle_plan(t.plan(), config.software, config.plan);
+    say_habits(t, config);
+    check_workers(config, {"training.plan", "training.batch"});
     if (t.plan().dispatcher() != "all_to_all" && t.plan().has_dispatcher() && !config.software.deep_ep &&
         model_.moe.experts > 0) {
       add("training.plan.dispatcher",
@@ -223,10 +225,53 @@ class TrainingResolver {
   void settle_plan(const proto::Plan& stated, const SoftwareProfile& software, ParallelPlan& plan) const {
     if (!stated.has_dispatcher()) plan.dispatcher = software.dispatcher;
     if (!stated.has_tensor_overlap()) plan.tensor_overlap = software.overlaps_tensor;
+    if (!stated.has_sequence_parallel()) plan.sequence_parallel = software.splits_sequence;
     if (!stated.has_layer_split() && software.even_split) plan.layer_split = "even";
     if (!stated.has_overlap_gradients()) plan.overlap_gradients = software.overlaps_exchange;
     if (!stated.has_overlap_parameters()) plan.overlap_parameters = software.overlaps_exchange;
     if (model_known_ && !stated.has_expert_tensor()) plan.expert_tensor = expert_tensor_of(software, plan, model_);
+  }
+
+  /// What the software decides is no default of the schema.
+  void say_habits(const proto::Training& stated, const TrainingConfig& config) const {
+    const proto::Plan& plan = stated.plan();
+    const auto say = [&](bool is_stated, const std::string& field, const std::string& schema,
+                         const std::string& value) {
+      if (is_stated || value == schema) return;
+      state_.decided_.push_back(field);
+      state_.habits_used_.push_back(fmt::format("{} = {} ({})", field, value, stated.software()));
+    };
+    const auto word = [](auto value) {
+      return quoted(std::string(enum_names(value)[static_cast<std::size_t>(value)]));
+    };
+    const auto flag = [&](bool is_stated, const char* field, bool schema, bool value) {
+      say(is_stated, std::string("training.plan.") + field, fmt::format("{}", schema), fmt::format("{}", value));
+    };
+    flag(plan.has_sequence_parallel(), "sequence_parallel", plan.sequence_parallel(), config.plan.sequence_parallel);
+    flag(plan.has_tensor_overlap(), "tensor_overlap", plan.tensor_overlap(), config.plan.tensor_overlap);
+    flag(plan.has_overlap_gradients(), "overlap_gradients", plan.overlap_gradients(), config.plan.overlap_gradients);
+    flag(plan.has_overlap_parameters(), "overlap_parameters", plan.overlap_parameters(),
+         config.plan.overlap_parameters);
+    say(plan.has_layer_split(), "training.plan.layer_split", quoted(plan.layer_split()),
+        quoted(config.plan.layer_split));
+    say(plan.has_dispatcher(), "training.plan.dispatcher", quoted(plan.dispatcher()), word(config.plan.dispatcher));
+    say(plan.has_expert_tensor(), "training.plan.expert_tensor", fmt::format("{}", plan.expert_tensor()),
+        fmt::format("{}", config.plan.expert_tensor));
+    say(stated.has_attention_kernel(), "training.attention_kernel", quoted(stated.attention_kernel()),
+        word(config.attention_kernel));
+  }
+
+  /// Each worker of local updates takes a step of its own.
+  void check_workers(const TrainingConfig& config, const PlanPaths& paths) {
+    if (in_.has_rl() && config.local.workers > 1)
+      add("training.local_updates.workers", fmt::format("{} beside rl", config.local.workers),
+          "1: the trainer of a loop is one job");
+    if (open_ || in_.has_rl() || !model_known_ || !cluster_known_ || !sound("training.plan") || !sound(paths.plan) ||
+        !sound("training.batch") || !sound(paths.batch))
+      return;
+    TrainingConfig together = config;
+    together.local = {};
+    if (plan_faults(together, out_.cluster).empty()) check_local_updates(config, out_.cluster, paths, places_, faults_);
   }
 
   void check_laws(const TrainingConfig& config, const PlanPaths& paths) {
@@ -293,6 +338,8 @@ class TrainingResolver {
       check_laws(config, {p.has_plan() ? path + ".plan" : "training.plan",
                           p.has_batch() ? path + ".batch" : "training.batch", path});
       check_split_sequence(config, p.has_plan() ? path + ".plan" : "training.plan");
+      check_workers(config, {p.has_plan() ? path + ".plan" : "training.plan",
+                             p.has_batch() ? path + ".batch" : "training.batch", path});
       if (p.has_plan() && !open_)
         check_software_plan(config, {path + ".plan", path + ".batch", path + ".plan"}, places_, faults_);
       if (p.has_plan() && !open_ && cluster_known_)

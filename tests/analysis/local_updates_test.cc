@@ -83,7 +83,24 @@ TEST_CASE("the range of a step with local updates counts the outer exchange as o
 }
 
 TEST_CASE("workers that cannot share out what there is are refused", "[analysis]") {
-  CHECK_THROWS_AS(ran_training(scenario({"training.local_updates.workers=3"})), InputError);
-  CHECK_THROWS_AS(ran_training(scenario({"training.local_updates.workers=4"})), InputError);  // two sites
+  CHECK_THROWS_AS(scenario({"training.local_updates.workers=3"}), InputError);
+  CHECK_THROWS_AS(scenario({"training.local_updates.workers=4"}), InputError);  // two sites
   CHECK_THROWS_AS(scenario({"cluster.fabric_override.sites=3", "cluster.nodes=2"}), InputError);
+}
+
+TEST_CASE("what is left to each worker obeys the laws of a step of its own", "[analysis]") {
+  const std::vector<std::string> two{"training.local_updates.workers=2", "training.plan.zero_stage=3"};
+  const auto with = [&](const std::string& more) {
+    std::vector<std::string> sets = two;
+    sets.push_back(more);
+    return sets;
+  };
+  CHECK_NOTHROW(scenario(with("training.plan.shard_group=16")));
+  // 32 replicas have groups of 32, a worker's 16 have not; so with its 256 sequences in micro-batches of 32.
+  CHECK_THROWS_WITH(scenario(with("training.plan.shard_group=32")),
+                    Catch::Matchers::ContainsSubstring("sites.textproto:") &&
+                        Catch::Matchers::ContainsSubstring("in each of 2 workers"));
+  CHECK_THROWS_AS(scenario({"training.local_updates.workers=2", "model=mixtral-8x7b", "training.plan.expert=8",
+                            "training.plan.data=8", "cluster.nodes=2", "training.batch.sequences=64"}),
+                  InputError);
 }

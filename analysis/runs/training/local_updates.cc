@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cassert>
-#include <vector>
 
 #include "analysis/render/text/format.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/link_calibration.h"
+#include "scenarios/resolve/laws/training_laws.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/model/model.h"
 
@@ -26,26 +26,8 @@ Bytes sent_by_each(const Scenario& scenario) {
 Scenario worker_scenario(const Scenario& scenario) {
   const int workers = scenario.training->local.workers;
   assert(workers > 1);
-  std::vector<Diagnostic> faults;
-  const auto check = [&](const std::string& field, std::int64_t value, const char* what) {
-    if (value % workers == 0) return;
-    Diagnostic d;
-    d.field = field;
-    d.found = fmt::format("{} for {} workers of training.local_updates", value, workers);
-    d.expected = fmt::format("{} that they share evenly", what);
-    faults.push_back(std::move(d));
-  };
-  check("cluster.nodes", scenario.cluster.nodes, "nodes");
-  check("training.plan.data", scenario.training->plan.data, "replicas");
-  check("training.batch.sequences", scenario.training->batch.sequences, "sequences");
-  const int sites = scenario.cluster.fabric.sites;
-  if (sites > 1 && sites != workers) {
-    Diagnostic d;
-    d.field = "training.local_updates.workers";
-    d.found = fmt::format("{} on {} sites", workers, sites);
-    d.expected = "a worker in each site";
-    faults.push_back(std::move(d));
-  }
+  Diagnostics faults;  // of searches too, which vary what a file states
+  check_local_updates(*scenario.training, scenario.cluster, {"training.plan", "training.batch"}, {}, faults);
   if (!faults.empty()) throw InputError(std::move(faults));
   Scenario worker = scenario;
   worker.cluster.nodes /= workers;

@@ -480,6 +480,7 @@ Diagnostics plan_faults(const TrainingConfig& training, const ClusterSpec& clust
   check_expert_load(training.expert_load, training.plan, training.model, nowhere, faults);
   check_software_plan(training, paths, nowhere, faults);
   check_offload(training, cluster.node, paths, nowhere, faults);
+  if (faults.empty()) check_local_updates(training, cluster, paths, nowhere, faults);
   return faults;
 }
 

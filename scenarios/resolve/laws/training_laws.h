@@ -47,6 +47,9 @@ void check_offload(const TrainingConfig& training, const NodeSpec& node, const P
 /// What the plan asks for and the software does not have.
 void check_software_plan(const TrainingConfig& training, const PlanPaths& paths, const Places& places,
                          Diagnostics& faults);
+/// What workers of local updates share out has to divide, and what is left to each obeys all laws of a step of its own.
+void check_local_updates(const TrainingConfig& training, const ClusterSpec& cluster, const PlanPaths& paths,
+                         const Places& places, Diagnostics& faults);
 /// Everything of the above that is wrong with the plan of a configuration, without places in a file.
 Diagnostics plan_faults(const TrainingConfig& training, const ClusterSpec& cluster);
 
