@@ -1,8 +1,10 @@
 // Is the step cut into the right parts? Worked out by hand on toy steps.
 #include "analysis/runs/training/timeline/step_metrics.h"
 
+#include "analysis/runs/training/run.h"
 #include "analysis/runs/training/timeline/critical_path.h"
 #include "sim/replay.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/small_step.h"
 #include "tests/catch.h"
 
@@ -34,6 +36,27 @@ TEST_CASE("two ranks: passes, bubble and optimiser are where they were put", "[a
   CHECK(second.backward_input.value() == Approx(2));
   CHECK(second.backward_weight.value() == Approx(1));
   CHECK(second.bubble.value() == Approx(1.5 + 1.5));  // before the first pass, after the optimiser
+}
+
+TEST_CASE("a stage without layers costs its rank nothing: the passes of its other stages count", "[analysis]") {
+  const Scenario scenario = resolve_text(R"(title: "an empty stage"
+cluster { node: "hgx-h100" nodes: 1 fabric: "rail-ft2" }
+model: "llama-2-7b"
+training {
+  plan { pipeline: 4 data: 2 chunks: 2 stage_layers: [4, 4, 4, 4, 4, 6, 6, 0] }
+  schedule: "interleaved_1f1b"
+  batch { sequences: 16 sequence_length: 1024 }
+})",
+                                         "empty.textproto", testing::environment())
+                                .value();
+  RunOptions options;
+  options.project = false;
+  options.allow_oom = true;
+  const TrainingReport report = run_training(scenario, options);
+  for (const RankMetrics& rank : report.rank_metrics) {
+    CHECK(rank.parts.total().value() == Approx(report.step_time.value()));
+    CHECK(rank.parts.passes() > 0.99 * (rank.compute_busy - rank.parts.optimizer()));
+  }
 }
 
 TEST_CASE("the parts of every rank sum to the step", "[analysis]") {

@@ -150,6 +150,7 @@ RankMetrics StepMetricsSink::reduce_rank(std::size_t rank, std::size_t first_pas
   Seconds cursor, pass_compute;
   for (std::size_t p = first_pass; p < end_pass; ++p) {
     const PassTimes& times = passes_[p];
+    if (times.start > times.end) continue;  // of a stage without layers: nothing ran
     const Seconds start = std::max(std::min(times.start, step_time), cursor);
     const Seconds end = std::max(times.end, start);
     const auto repeats = static_cast<double>(step_.passes[p].times);
