@@ -96,11 +96,13 @@ class JudgementReader {
     if (in_.study.keep_size() > 0) {
       for (int i = 0; i < in_.study.keep_size(); ++i) keep(in_.study.keep(i), fmt::format("keep[{}]", i));
     } else {
-      std::set<std::string> kept;
+      std::set<std::string> kept, set;  // what an axis sets is a column already
+      for (const SweepAxis& axis : out_.axes)
+        for (const AxisColumn& column : axis.columns) set.insert(lower_case(column.name));
       for (const Metric& metric : known_) {
         // "phases[0]" repeats "phases[pre-training]".
         const bool repeats = is_place(metric) && !kept.empty() && named_entry_before(metric);
-        if (!repeats) keep(metric.name, "");
+        if (!repeats && !set.contains(lower_case(metric.name))) keep(metric.name, "");
         kept.insert(metric.name);
       }
     }
