@@ -102,6 +102,28 @@ TEST_CASE("under oversubscribed leaves one GPU of every node gives the step of a
   CHECK(folded.result.makespan.value() == Approx(unfolded.result.makespan.value()).epsilon(1e-9));
 }
 
+TEST_CASE("stages and groups that do not end where nodes end: every GPU replayed gives the folded step") {
+  // Three nodes of eight: stages of six GPUs, so that some replicas' messages and sequences stay in a node and others do
+  // not. A slow network shows it.
+  const auto plan = GENERATE(as<std::string>{}, "data=3", "context=3");
+  std::vector<std::string> sets{"cluster.nodes=3",
+                                "model=llama-2-7b",
+                                "training.schedule=1f1b",
+                                "training.plan.pipeline=4",
+                                "training.plan.tensor=2",
+                                "training.plan.data=1",
+                                "training.plan.expert=1",
+                                "training.batch.sequences=24",
+                                "cluster.node_override.nic_bandwidth=5 GB/s per direction"};
+  sets.push_back("training.plan." + plan);
+  const Run folded = run(small(sets));
+  sets.push_back("training.unfolded=true");
+  const Run unfolded = run(small(sets));
+  CHECK(folded.step.folded);
+  CHECK(folded.step.ranks.size() < unfolded.step.ranks.size());
+  CHECK(folded.result.makespan.value() == Approx(unfolded.result.makespan.value()).epsilon(1e-9));
+}
+
 TEST_CASE("plans with fewer experts' GPUs than a stage has: every GPU replayed gives the folded step") {
   // Mixtral's shape: tensor parallelism beside expert and expert tensor parallelism over part of a stage, so that the
   // same GPUs often share dense parameters and experts.

@@ -112,46 +112,67 @@ ReplayPlan every_gpu(const JobGrid& grid, const ClusterSpec& cluster) {
   return plan;
 }
 
-/// How a group of replicas of one stage lies on nodes: of equal shapes all take the same time for the same bytes.
-struct ReplicaShape {
+/// How a group of GPUs lies on nodes: of equal shapes all take the same time for the same bytes.
+struct GroupShape {
   int nodes = 0, fewest = 0;  ///< nodes, ranks in the one that has the fewest
-  auto operator<=>(const ReplicaShape&) const = default;
+  auto operator<=>(const GroupShape&) const = default;
 };
 
-/// Hybrid sharding: shapes of the shard group of a GPU and of the group that sums over shard groups, in every stage.
-/// Groups that straddle nodes take longer than those that do not, so only replicas alike in both stand for each other.
-class ShardShapes {
+/// What a replica's passes wait for, by how it lies on nodes, in every stage: the groups that share matrices, a
+/// sequence, experts or (hybrid sharding) parameters, and the way to the next stage. What straddles nodes takes longer
+/// than what does not, so only replicas alike in all of it stand for each other.
+class PlacementKinds {
  public:
-  ShardShapes(const ParallelPlan& plan, const JobGrid& grid, int gpus_per_node)
-      : grid_(grid), shards_(plan.shards()), gpus_per_node_(gpus_per_node) {}
+  PlacementKinds(const ParallelPlan& plan, const JobGrid& grid, int gpus_per_node)
+      : grid_(grid), gpus_per_node_(gpus_per_node) {
+    if (plan.zero_stage > 0 && plan.shards() < grid.replicas) shards_ = plan.shards();
+    const auto fits = [&](int gpus) { return gpus_per_node % gpus == 0 || gpus % gpus_per_node == 0; };
+    alike_ = shards_ == 0 && fits(grid.per_stage()) && fits(grid.tensor) && fits(grid.tensor * grid.context) &&
+             fits(grid.expert_group()) && fits(grid.block());
+  }
 
-  std::vector<std::pair<ReplicaShape, ReplicaShape>> of(int position) {
-    const int replica = grid_.replica(position), tensor = grid_.tensor_rank(position);
-    std::vector<std::pair<ReplicaShape, ReplicaShape>> shapes;
-    for (int p = 0; p < grid_.pipeline; ++p)
-      shapes.emplace_back(shape(p, tensor, replica / shards_ * shards_, 1, shards_),
-                          shape(p, tensor, replica % shards_, shards_, grid_.replicas / shards_));
+  /// Equal ones are alike.
+  std::vector<GroupShape> of(int position) {
+    std::vector<GroupShape> shapes;
+    if (alike_) return shapes;
+    const int tensor = grid_.tensor, sequence = tensor * grid_.context, experts = grid_.expert_group();
+    const int of_tensor = position / tensor * tensor;
+    const int of_sequence = position / sequence * sequence + position % tensor;
+    const int of_experts = position / experts * experts + position % grid_.expert_tensor;
+    for (int p = 0; p < grid_.pipeline; ++p) {
+      shapes.push_back(shape(p, of_tensor, 1, tensor));
+      shapes.push_back(shape(p, of_sequence, tensor, grid_.context));
+      shapes.push_back(shape(p, of_experts, grid_.expert_tensor, grid_.expert));
+      shapes.push_back({node(p, position) == node((p + 1) % grid_.pipeline, position) ? 1 : 2, 1});
+      if (shards_ == 0) continue;
+      const int replica = grid_.replica(position), rank = grid_.tensor_rank(position);
+      shapes.push_back(shape(p, replica / shards_ * shards_ * tensor + rank, tensor, shards_));
+      shapes.push_back(shape(p, replica % shards_ * tensor + rank, shards_ * tensor, grid_.replicas / shards_));
+    }
     return shapes;
   }
 
  private:
-  const ReplicaShape& shape(int pipeline_rank, int tensor_rank, int first, int stride, int size) {
-    const auto [found, fresh] = known_.try_emplace({pipeline_rank, tensor_rank, first, stride});
+  int node(int pipeline_rank, int position) const {
+    return static_cast<int>(grid_.gpu(pipeline_rank, position).index()) / gpus_per_node_;
+  }
+
+  const GroupShape& shape(int pipeline_rank, int first, int stride, int size) {
+    const auto [found, fresh] = known_.try_emplace({pipeline_rank, first, stride, size});
     if (!fresh) return found->second;
     std::map<int, int> ranks;  // by node
-    for (int i = 0; i < size; ++i) {
-      const RankId gpu = grid_.gpu(pipeline_rank, (first + i * stride) * grid_.tensor + tensor_rank);
-      ++ranks[static_cast<int>(gpu.index()) / gpus_per_node_];
-    }
-    ReplicaShape& shape = found->second;
+    for (int i = 0; i < size; ++i) ++ranks[node(pipeline_rank, first + i * stride)];
+    GroupShape& shape = found->second;
     shape = {static_cast<int>(ranks.size()), size};
     for (const auto& [node, here] : ranks) shape.fewest = std::min(shape.fewest, here);
     return shape;
   }
 
   const JobGrid& grid_;
-  int shards_, gpus_per_node_;
-  std::map<std::tuple<int, int, int, int>, ReplicaShape> known_;  // by stage, tensor rank, first replica, stride
+  int gpus_per_node_;
+  int shards_ = 0;      ///< replicas of a shard group; 0: parameters are not sharded in groups
+  bool alike_ = false;  ///< whatever a group is, nodes hold whole ones, or it holds whole nodes
+  std::map<std::tuple<int, int, int, int>, GroupShape> known_;  // by stage, first position, stride, size
 };
 
 /// Whether GPUs of a node do the same at the same time on links that are alike, whatever contends elsewhere: every
@@ -224,17 +245,15 @@ ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& clus
     double blocks;
   };
   std::vector<Chosen> chosen;
-  const bool hybrid = config.plan.zero_stage > 0 && config.plan.shards() < grid.replicas;
-  ShardShapes shapes(config.plan, grid, cluster.node.gpus);
-  std::map<std::vector<std::pair<ReplicaShape, ReplicaShape>>, std::size_t> kinds;  // positions in `chosen`
+  PlacementKinds placements(config.plan, grid, cluster.node.gpus);
+  std::map<std::vector<GroupShape>, std::size_t> kinds;  // positions in `chosen`
   for (int block = 0; block < grid.blocks(); ++block) {
     if (const auto found = slow.find(block); found != slow.end()) {
       chosen.push_back({found->second.position, 1});
       continue;
     }
     const int position = block * grid.block() + hottest * grid.expert_tensor;
-    const auto [kind, fresh] =
-        kinds.try_emplace(hybrid ? shapes.of(position) : decltype(shapes.of(0)){}, chosen.size());
+    const auto [kind, fresh] = kinds.try_emplace(placements.of(position), chosen.size());
     if (fresh) chosen.push_back({position, 0});
     chosen[kind->second].blocks += 1;
   }

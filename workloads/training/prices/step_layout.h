@@ -59,8 +59,8 @@ struct ReplayPlan {
 };
 
 /// Folds what is identical: an expert-parallel group moves in lockstep with its slowest member, so that member stands
-/// for the group; groups without slow parts do the same at the same time, so one of them stands for all (under hybrid
-/// sharding one of each way in which shard groups lie on nodes). Every GPU is
+/// for the group; groups without slow parts do the same at the same time, so one of each way in which they lie on
+/// nodes stands for all. Every GPU is
 /// replayed when the configuration asks for it, when several replicas of a group have slow members, or when the fabric
 /// is oversubscribed (ports of a leaf then contend with each other); but one GPU of every node where the GPUs of a node
 /// do the same on leaves of their own.
