@@ -89,7 +89,7 @@ class TrainingResolver {
     for (int i = 0; i < t.open_size(); ++i) {
       if (std::find(t.open().begin(), t.open().begin() + i, t.open(i)) != t.open().begin() + i)
         add(fmt::format("training.open[{}]", i), quoted(t.open(i)) + " once more", "each thing that is open once");
-      if (find_open_field(t.open(i)) != nullptr) continue;
+      if (find_open_field(t.open(i)) != nullptr) continue;  // whether it has effect: idle_statements()
       std::vector<std::string> names;
       for (const OpenField& field : open_fields()) names.emplace_back(field.name);
       add(fmt::format("training.open[{}]", i), t.open(i), fmt::format("one of {}", fmt::join(names, ", ")),
@@ -98,6 +98,7 @@ class TrainingResolver {
     if (!open_) check_software(config);
     settle_plan(t.plan(), config.software, config.plan);
     say_habits(t, config);
+    idle_statements(t, config);
     check_workers(config, {"training.plan", "training.batch"});
     if (t.plan().dispatcher() != "all_to_all" && t.plan().has_dispatcher() && !config.software.deep_ep &&
         model_.moe.experts > 0) {
@@ -230,6 +231,30 @@ class TrainingResolver {
     if (!stated.has_overlap_gradients()) plan.overlap_gradients = software.overlaps_exchange;
     if (!stated.has_overlap_parameters()) plan.overlap_parameters = software.overlaps_exchange;
     if (model_known_ && !stated.has_expert_tensor()) plan.expert_tensor = expert_tensor_of(software, plan, model_);
+  }
+
+  /// What is stated and changes nothing.
+  void idle_statements(const proto::Training& stated, const TrainingConfig& config) {
+    if (!model_known_ || open_ || !sound("training.plan") || !sound("training.batch")) return;
+    const BatchConfig& batch = config.batch;
+    const std::int64_t tokens = std::int64_t{batch.micro_batch_sequences} * batch.sequence_length / config.plan.context;
+    if (config.loss_parts > tokens)
+      add("training.loss_parts", fmt::format("{}", config.loss_parts),
+          fmt::format("at most {}, the tokens of a micro-batch on a GPU", tokens));
+    const proto::LocalUpdates& local = stated.local_updates();
+    const std::pair<bool, const char*> of_workers[] = {{local.has_inner_steps(), "inner_steps"},
+                                                       {local.has_bytes_per_parameter(), "bytes_per_parameter"},
+                                                       {local.has_streaming(), "streaming"}};
+    for (const auto& [is_stated, field] : of_workers)
+      if (is_stated && config.local.workers < 2)
+        add(std::string("training.local_updates.") + field, "a statement without effect", "several workers beside it");
+    if (!faults_.empty()) return;  // what else it may be, is asked of sound plans
+    for (const std::string& open : stated.open()) {
+      const OpenField* const field = find_open_field(open);
+      if (field != nullptr && field->alternatives(config).empty())
+        out_.notes.push_back(fmt::format(
+            "training.open names {}, but with this model, plan and batch there is nothing else that it may be", open));
+    }
   }
 
   /// What the software decides is no default of the schema.

@@ -114,6 +114,8 @@ TEST_CASE("stages and groups that do not end where nodes end: every GPU replayed
                                 "training.plan.data=1",
                                 "training.plan.expert=1",
                                 "training.batch.sequences=24",
+                                "training.batch.sequence_length=3072",
+                                "training.recompute.attention_up_projections=false",
                                 "cluster.node_override.nic_bandwidth=5 GB/s per direction"};
   sets.push_back("training.plan." + plan);
   const Run folded = run(small(sets));

@@ -73,6 +73,16 @@ class RlLoader : private RlDraft {
     if (in_.has_teacher()) out_->loop.teacher = library_model(in_.teacher());
     if (in_.reward().has_model() && !loop.with_reward_model())
       fault("reward.model", flopcast::quoted(in_.reward().model()), "kind: \"model\" beside it");
+    const proto::Reward& reward = in_.reward();
+    const std::pair<bool, const char*> of_workers[] = {{reward.has_time(), "time"},
+                                                       {reward.has_variation(), "variation"},
+                                                       {reward.has_workers(), "workers"},
+                                                       {reward.has_time_out(), "time_out"},
+                                                       {reward.has_hanging(), "hanging"}};
+    for (const auto& [stated, field] : of_workers)
+      if (stated && row().rewards && loop.with_reward_model())
+        fault(std::string("reward.") + field, "a statement without effect",
+              "kind: \"rules\" or \"sandbox\": a reward model reads answers on the training GPUs");
     if (in_.has_reward() && !row().rewards) fault("reward", "rewards", fmt::format("nothing: {} has none", row().name));
     if (in_.reward().has_model()) out_->loop.reward.model = library_model(in_.reward().model());
     if (in_.has_reference_model()) {

@@ -90,8 +90,8 @@ class PoolCheck : private ServingPart {
     const bool fp4 = node.gpu.fp4_peak > FlopPerSecond(0);
     if (precision.linear == Precision::fp4 && !fp4)
       fault(path_ + ".weights", "fp4",
-            fmt::format("bf16 or fp8, with weight_format for four-bit weights that kernels unpack: {} has no FP4",
-                        node.gpu.name));
+            fmt::format("{}, with weight_format for four-bit weights that kernels unpack: {} has no FP4",
+                        node.gpu.fp8_peak > FlopPerSecond(0) ? "bf16 or fp8" : "bf16", node.gpu.name));
     if (precision.linear == Precision::fp4 && precision.stored == WeightFormat::int4)
       fault(path_ + ".weight_format", "int4", "mxfp4 or nvfp4, which FP4 units multiply, or weights: \"bf16\"");
     if (precision.experts != WeightFormat::as_multiplied && context_.model && spec_.engine.model.moe.experts == 0)

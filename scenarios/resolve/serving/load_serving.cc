@@ -96,6 +96,8 @@ class ServingLoader : private ServingPart {
     if (together == apart)
       return fault(together ? "replicas" : "", together ? "replicas beside prefill or decode" : "no replicas",
                    "replicas { ... }, or prefill { ... } and decode { ... }");
+    if (together && in_.has_kv_transfer())
+      fault("kv_transfer", "a statement without effect", "prefill and decode replicas apart");
     if (together) return pool(in_.replicas(), "replicas", ReplicaRole::unified);
     if (!in_.has_prefill()) return fault("prefill", "nothing", "prefill { ... } beside decode { ... }");
     if (!in_.has_decode()) return fault("decode", "nothing", "decode { ... } beside prefill { ... }");
@@ -235,6 +237,8 @@ class ServingLoader : private ServingPart {
       for (const auto& [stated, field] :
            {std::pair(cache.has_host_memory(), "host_memory"), std::pair(cache.has_storage(), "storage")})
         if (stated) fault(fmt::format("prefix_cache.{}", field), "a size beside on: false", "no size, or on: true");
+    if (cache.has_storage_bandwidth() && !cache.has_storage() && spec.role != ReplicaRole::decode)
+      fault("prefix_cache.storage_bandwidth", "a statement without effect", "storage beside it, its size");
   }
 
   void blocks() {
