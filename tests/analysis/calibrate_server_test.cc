@@ -109,6 +109,24 @@ TEST_CASE("times that no engine can have are refused with the unit they may be i
   CHECK_THAT(one, ContainsSubstring("ttft_ms") && !ContainsSubstring("tpot_ms"));
 }
 
+TEST_CASE("loads that contradict each other, or that no engine can have had, are named", "[analysis][serving]") {
+  const Scenario server = resolve_text(kServer, "server.textproto", load_environment({testing::source_dir()})).value();
+  std::vector<ServerMeasurement> loads(5);
+  for (int i = 0; i < 5; ++i) loads[i] = {8 * (i + 1), 1000, 100, 0, 9.0 + 2 * i};
+  const auto with = [&](const ServerMeasurement& odd) {
+    std::vector<ServerMeasurement> changed = loads;
+    changed.push_back(odd);
+    return changed;
+  };
+  CHECK_THROWS_WITH(fit_server(with({8, 1000, 100, 0, 90}), server, "loads.csv"),
+                    ContainsSubstring("load 6: tpot_ms: found 90 where load 1 of the same users and tokens has 9"));
+  // 16 GB of weights take 4.8 ms to read.
+  CHECK_THROWS_WITH(fit_server(with({1, 1000, 100, 0, 0.9}), server, "loads.csv"),
+                    ContainsSubstring("load 6: tpot_ms: found 0.9") && ContainsSubstring("its kernels alone"));
+  CHECK_THROWS_WITH(fit_server(with({1, 200000, 100, 0, 9}), server, "loads.csv"),
+                    ContainsSubstring("at most the 131072 positions of the model"));
+}
+
 TEST_CASE("a slower host is found from its measurements", "[analysis][serving]") {
   const Scenario scenario =
       resolve_text(kServer, "server.textproto", load_environment({testing::source_dir()})).value();

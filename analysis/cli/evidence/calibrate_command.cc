@@ -111,7 +111,7 @@ void calibrate_server(const CalibrateArguments& arguments) {
   for (const std::string& warning : fit.warnings) tell("warning: " + warning);
   if (fit.worse) {
     const std::string said =
-        "loads that were kept back are further off than before: the engine's own times predict this server better";
+        "loads are off by half or more, or those kept back further than with the engine's own times";
     if (!arguments.profile.empty() && !arguments.force)
       throw InputError(Diagnostic{"", 0, 0, "--profile", said, "a profile that is better than its engine's", "",
                                   "more loads, or --force to write it all the same"});

@@ -19,6 +19,7 @@ namespace flopcast {
 namespace {
 
 constexpr int kFewestLoads = 5;
+constexpr double kOfNoUse = 0.5;  ///< median error of TPOT: something else than host times differs
 
 [[noreturn]] void refuse(const std::string& file, std::string field, std::string found, std::string expected) {
   throw InputError(Diagnostic{file, 0, 0, std::move(field), std::move(found), std::move(expected), ""});
@@ -315,6 +316,44 @@ std::vector<std::string> warnings_of(const EngineHost& host, const Errors& was, 
   return out;
 }
 
+/// Loads that contradict each other, or that no engine can have had: more tokens than the model has positions, answers
+/// faster than its kernels run with a host that takes no time.
+void check_loads(const Server& server, const std::vector<ServerMeasurement>& loads, const Scenario& scenario,
+                 const std::string& file) {
+  constexpr double kContradiction = 1.5;  // runs of one load lie within a tenth of each other
+  constexpr double kTooFast = 0.5;        // kernels are known far better
+  const int positions = scenario.serving->model().max_positions;
+  EngineHost none;
+  for (const HostParameter& p : kHostParameters) none.*p.field = Seconds(p.least * 1e-6);
+  std::vector<Diagnostic> faults;
+  const auto fault = [&](std::size_t load, const char* field, std::string found, std::string expected) {
+    faults.push_back(
+        {file, 0, 0, fmt::format("load {}: {}", load + 1, field), std::move(found), std::move(expected), ""});
+  };
+  for (std::size_t i = 0; i < loads.size(); ++i) {
+    const ServerMeasurement& load = loads[i];
+    if (positions > 0 && load.input + load.output > positions) {
+      fault(i, "input_tokens", fmt::format("{:g} tokens with the answer", load.input + load.output),
+            fmt::format("at most the {} positions of the model", positions));
+      continue;
+    }
+    for (std::size_t other = 0; other < i; ++other) {
+      const ServerMeasurement& o = loads[other];
+      if (std::tie(o.users, o.input, o.output) != std::tie(load.users, load.input, load.output)) continue;
+      if (std::max(o.tpot_ms, load.tpot_ms) > kContradiction * std::min(o.tpot_ms, load.tpot_ms))
+        fault(
+            i, "tpot_ms",
+            fmt::format("{:g} where load {} of the same users and tokens has {:g}", load.tpot_ms, other + 1, o.tpot_ms),
+            "figures of one load that agree");
+    }
+    const double fastest = server.predict(load, none).tpot_ms;
+    if (load.tpot_ms < kTooFast * fastest)
+      fault(i, "tpot_ms", fmt::format("{:g}", load.tpot_ms),
+            fmt::format("some {:.3g} at least: its kernels alone, with a host that takes no time", fastest));
+  }
+  if (!faults.empty()) throw InputError(std::move(faults));
+}
+
 /// Doubles and halves one time after the other while that brings the loads nearer; steps shrink where nothing does.
 EngineHost searched(const Server& server, const std::vector<ServerMeasurement>& loads, EngineHost host) {
   constexpr int kRounds = 6;
@@ -368,6 +407,7 @@ ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario
   for (const HostParameter& p : kHostParameters)
     if (!(before.*p.field)) before.*p.field = Seconds(p.start * 1e-6);
   check_units(server, loads, before, file);
+  check_loads(server, loads, scenario, file);
   out.host = searched(server, fitted, before);
 
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
@@ -376,10 +416,8 @@ ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario
     const Errors was = errors_of(server, *part, before), is = errors_of(server, *part, out.host);
     table.row({name, fmt::format("{}", part->size()), median_percent(was.tpot), median_percent(is.tpot),
                median_percent(was.ttft), median_percent(is.ttft)});
-    if (part == &fitted)
-      out.warnings = warnings_of(out.host, was, is);
-    else
-      out.worse = is.sum() > was.sum();
+    out.worse = out.worse || median_error_of(is.tpot) > kOfNoUse || (part == &kept && is.sum() > was.sum());
+    if (part == &fitted) out.warnings = warnings_of(out.host, was, is);
   }
   out.summary = fmt::format("{} on {}: median errors\n", engine, file) + table.render(TextStyle(false, 100));
   out.profile =

@@ -25,7 +25,8 @@ struct ServerFit {
   EngineHost host;
   std::string summary;                ///< errors before and after, on the loads that were kept back too
   std::vector<std::string> warnings;  ///< why the profile may mislead; none: it does not, as far as can be told
-  /// Loads that were kept back are further off than with the times that the engine had: the profile is of no use.
+  /// Loads that were kept back are further off than with the times that the engine had, or loads are off by half and
+  /// more: the profile is of no use.
   bool worse = false;
   std::string profile;  ///< the text of a profile of the user's own, to be named in scenarios
 };
@@ -34,7 +35,8 @@ struct ServerFit {
 /// is kept back. Lengths are drawn 10 % about their means, so that users do not march in step.
 /// @param file where the measurements come from, for the profile.
 /// @throws InputError for fewer than five loads, a scenario whose replicas name no engine, or times that no engine can
-/// have, every one of them a hundred times or a hundredth of what is predicted.
+/// have: every one of them a hundred times or a hundredth of what is predicted, one of them less than half of what its
+/// kernels take, two that contradict each other, more tokens than the model has positions.
 ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario& scenario, const std::string& file);
 
 }  // namespace flopcast

@@ -336,12 +336,50 @@ RowKernels kernels_of(const std::string& op, const Shape& shape) {
   return kernels;
 }
 
+/// Products say what they multiply twice, by their operation and by their type.
+void check_type(const CsvTable& table, std::size_t row) {
+  if (!table.has("dtype") || table.text(row, "dtype").empty()) return;
+  const auto kind = std::ranges::find(kGemms, std::string_view(table.text(row, "op")), &GemmKindOfRow::op);
+  if (kind == std::end(kGemms)) return;
+  const bool fp8 = kind->precision == Precision::fp8;
+  const std::string& type = table.text(row, "dtype");
+  const auto begins = [&](const char* start) { return type.starts_with(start); };
+  if (fp8 ? begins("e4m3") || begins("fp8") || begins("float8")
+          : begins("bf16") || begins("bfloat16") || begins("fp16"))
+    return;
+  throw InputError(Diagnostic{table.file(), table.line(row), 0, "dtype", "`" + type + "`",
+                              fp8 ? "e4m3, as its operation says" : "bf16, as its operation says", ""});
+}
+
+/// One kernel measured twice: runs of it lie within a few per cent, unless one of the rows is wrong.
+class Repeats {
+ public:
+  /// @throws InputError where the row contradicts an earlier one.
+  void check(const CsvTable& table, std::size_t row, double us) {
+    constexpr double kContradiction = 1.5;
+    std::string key;
+    for (const char* column : {"op", "shape", "dtype", "l2", "method"})
+      if (table.has(column)) key += table.text(row, column) + "|";
+    const auto [found, fresh] = first_.try_emplace(key, std::pair(row, us));
+    const auto& [before, then] = found->second;
+    if (fresh || std::max(us, then) <= kContradiction * std::min(us, then)) return;
+    throw InputError(Diagnostic{table.file(), table.line(row), 0, "time_us", table.text(row, "time_us"),
+                                "about " + table.text(before, "time_us") + ", as line " +
+                                    std::to_string(table.line(before)) + " has of the same kernel",
+                                ""});
+  }
+
+ private:
+  std::map<std::string, std::pair<std::size_t, double>> first_;
+};
+
 }  // namespace
 
 CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const std::string& name) {
   table.check_columns_differ();
   CardMeasurements out;
   RowFaults faults;
+  Repeats repeats;
   std::size_t hidden = 0;  // behind the time of the event pair
   const std::vector<bool> full = at_full_clock(table);
   for (std::size_t i = 0; i < table.size(); ++i) {
@@ -353,7 +391,9 @@ CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const 
     RowKernels kernels;
     const bool timed = faults.passes([&] { us = time_of(table, i); });
     const bool shaped = faults.passes([&] { kernels = kernels_of(op, Shape(table, i)); });
+    faults.passes([&] { check_type(table, i); });
     if (!timed || !shaped) continue;
+    faults.passes([&] { repeats.check(table, i, us); });
     if (table.text(i, "method") == "event") {
       if (us < 2 * kEventUs) {
         ++hidden;
