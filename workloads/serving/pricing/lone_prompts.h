@@ -16,13 +16,13 @@ class LonePrompts {
   template <class Price>
   Ticks get(std::int32_t tokens, std::int32_t cached, Price&& price) {
     if (places_.empty()) places_.resize(kPlaces);
-    Place& place = places_[static_cast<std::size_t>(tokens) % kPlaces];
+    Place& place = places_[static_cast<std::size_t>(tokens + cached) % kPlaces];
     if (place.tokens != tokens || place.cached != cached) place = {tokens, cached, price()};
     return place.time;
   }
 
  private:
-  static constexpr std::size_t kPlaces = 8192;  // what is computed of most prompts is shorter
+  static constexpr std::size_t kPlaces = 16384;  // most prompts are shorter
   struct Place {
     std::int32_t tokens = -1, cached = 0;
     Ticks time = 0;
