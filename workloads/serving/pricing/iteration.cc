@@ -280,6 +280,18 @@ GpuPass IterationPricer::drafts(double batch, double kv_per_request, bool with_d
     out.gpu_us = deep * drafter_->decode_us(std::llround(std::max(1.0, batch)), std::llround(length), false);
     return out;
   }
+  GpuPass once = draft_layer(batch);
+  once += decode_attention(batch, kv_per_request, one, 1);
+  once += edges(batch);
+  once.kernels = once.pieces = 0;  // in the graph of the pass
+  return once * deep;
+}
+
+/// Of a head's own layer what does not depend on what is cached: a curve asks for one batch at sixty lengths.
+const GpuPass& IterationPricer::draft_layer(double batch) {
+  const auto [place, unknown] = draft_layers_.try_emplace(batch);
+  if (!unknown) return place->second;
+  const EngineConfig& engine = forward_->setting().engine;
   const bool moe =
       engine.model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || engine.model.is_moe_layer(0));
   const auto [node, part] = CountGrid::below(batch);
@@ -288,10 +300,7 @@ GpuPass IterationPricer::drafts(double batch, double kv_per_request, bool with_d
   for (const PassTime LayerTime::*of : {&LayerTime::projections, &LayerTime::shared_experts, &LayerTime::ffn,
                                         &LayerTime::all_reduces, &LayerTime::dispatch, &LayerTime::combine})
     once += pass_of(layer.*of);
-  once += decode_attention(batch, kv_per_request, one, 1);
-  once += edges(batch);
-  once.kernels = once.pieces = 0;  // in the graph of the pass
-  return once * deep;
+  return place->second = once;
 }
 
 /// Of one layer's attention, beside its projections: as many whatever the batch.

@@ -138,6 +138,7 @@ class IterationPricer {
   Ticks launch_of(double tokens, StepKind kind, double attention_kernels);
   GpuPass edges(double sequences);
   GpuPass drafts(double batch, double kv_per_request, bool with_drafts);
+  const GpuPass& draft_layer(double batch);
   double prompts_alone_us(const PromptLoad& prompts);
   double core_kernels(StepKind kind);
   double decode_us(std::int64_t batch_node, std::int64_t length_node, bool with_drafts);
@@ -153,6 +154,7 @@ class IterationPricer {
   CornerCache<PromptNode> prompt_cells_;  // of them
   LonePrompts lone_prompts_;
   std::unordered_map<std::uint64_t, GpuPass> decode_nodes_;
+  std::unordered_map<double, GpuPass> draft_layers_;                      // by batch
   std::vector<GpuPass> edge_nodes_;                                       // by node; below 0: not asked for yet
   std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_[2];  // without drafts and with them
   std::vector<std::unique_ptr<DecodeCurve>> curves_[2];
