@@ -193,11 +193,10 @@ void FairShare::offer_all() {
     for (const LinkId link : flows_[flow].links) {
       const std::uint32_t number = way(link).port;
       const FlowPort& port = ports_[number];
-      if (port.open == 1 && PortOffers::wider(own, {port.left, number})) own = {port.left, number};
+      if (port.open == 1 && PortOffers::Offer{port.left, number} < own) own = {port.left, number};
     }
     if (own.port != PortOffers::kNoPort) ports_.offer(own);
   }
-  ports_.order();
 }
 
 /// Progressive filling of the group in what the other flows leave: the port that gives its flows least fixes their

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "sim/base/state_archive.h"
+#include "sim/base/wide_heap.h"
 
 namespace flopcast {
 
@@ -55,7 +55,9 @@ class FlowEnds {
   struct End {
     double time;
     Flow flow;
-    friend bool operator<(const End& a, const End& b) { return a.time != b.time ? a.time < b.time : a.flow < b.flow; }
+    friend bool operator<(const End& a, const End& b) {
+      return before(ordered_bits(a.time), a.flow, ordered_bits(b.time), b.flow);
+    }
   };
 
   void put(std::size_t at, const End& end) {
@@ -75,8 +77,7 @@ class FlowEnds {
     for (std::size_t first = at * kChildren + 1; first < heap_.size(); first = at * kChildren + 1) {
       std::size_t least = first;
       const std::size_t last = first + kChildren < heap_.size() ? first + kChildren : heap_.size();
-      for (std::size_t child = first + 1; child < last; ++child)
-        if (heap_[child] < heap_[least]) least = child;
+      for (std::size_t child = first + 1; child < last; ++child) least = heap_[child] < heap_[least] ? child : least;
       if (!(heap_[least] < end)) break;
       put(at, heap_[least]);
       at = least;

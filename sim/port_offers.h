@@ -1,12 +1,12 @@
 // What links give the flows whose rates are being found, and which of them gives least.
 #pragma once
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <vector>
 
 #include "sim/base/ids.h"
+#include "sim/base/wide_heap.h"
 
 namespace flopcast {
 
@@ -31,8 +31,11 @@ class PortOffers {
   struct Offer {
     double rate = std::numeric_limits<double>::infinity();  ///< to each open flow
     std::uint32_t port = kNoPort;
+    /// Narrower, or the first of equal ones.
+    friend bool operator<(const Offer& a, const Offer& b) {
+      return before(ordered_bits(a.rate), a.port, ordered_bits(b.rate), b.port);
+    }
   };
-  static bool wider(const Offer& a, const Offer& b) { return a.rate != b.rate ? a.rate > b.rate : a.port > b.port; }
 
   void clear() {
     ports_.clear();
@@ -45,30 +48,27 @@ class PortOffers {
   FlowPort& operator[](std::uint32_t port) { return ports_[port]; }
   const std::vector<FlowPort>& ports() const { return ports_; }
 
-  void offer(const Offer& offer) { offers_.push_back(offer); }
-  /// All offers are there.
-  void order() { std::make_heap(offers_.begin(), offers_.end(), wider); }
+  void offer(const Offer& offer) { offers_.push(offer); }
   /// The port that gives its open flows least; null when none has any. What a port gives does not fall while rates are
   /// fixed, so that the heap's top needs no more than a second look.
   const FlowPort* narrowest() {
     while (!offers_.empty()) {
-      const Offer top = offers_.front();
+      const Offer top = offers_.top();
       const FlowPort& port = ports_[top.port];
-      if (port.open > 0 && port.offered() == top.rate) return &port;
-      std::pop_heap(offers_.begin(), offers_.end(), wider);
-      if (port.open > 0) {
-        offers_.back().rate = port.offered();
-        std::push_heap(offers_.begin(), offers_.end(), wider);
-      } else {
-        offers_.pop_back();
+      if (port.open == 0) {
+        offers_.pop();
+        continue;
       }
+      const double rate = port.offered();
+      if (rate == top.rate) return &port;
+      offers_.replace_top({rate, top.port});
     }
     return nullptr;
   }
 
  private:
   std::vector<FlowPort> ports_;
-  std::vector<Offer> offers_;  // heap
+  WideHeap<Offer> offers_;
 };
 
 }  // namespace flopcast

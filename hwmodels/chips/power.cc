@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace flopcast {
 namespace {
@@ -11,6 +12,24 @@ constexpr double kPrecision = 1e-12;
 constexpr int kSteps = 60;
 
 bool measured_on(const PowerFigures& figures, const GpuSpec& gpu) { return figures.die == gpu.die; }
+
+ClockPoint at_full_clock(Watts idle, const PowerLoad& load) {
+  const Seconds time = load.time * (load.sm_share + 1 - load.sm_share);
+  return ClockPoint{1, time, idle + load.energy / time};
+}
+
+/// What a load draws beside idle power at a clock, over the same at the full clock, and how it goes with the clock:
+/// logarithms all.
+struct LogDraw {
+  double draw = 0, slope = 0;
+};
+LogDraw draw_at(const PowerFigures& figures, double sm_share, double log_clock) {
+  const double clock = std::exp(log_clock), on_sms = sm_share * stretch_at(figures, clock);
+  const double stretch = on_sms + 1 - sm_share;
+  const double exponent = clock < figures.lowest_clock ? 1 : figures.clock_exponent;
+  return {figures.voltage_exponent * log_clock - std::log(stretch),
+          figures.voltage_exponent + exponent * on_sms / stretch};
+}
 
 ClockPoint point_at(const PowerFigures& figures, Watts idle, const PowerLoad& load, double clock) {
   const double stretch = load.sm_share * stretch_at(figures, clock) + 1 - load.sm_share;
@@ -40,32 +59,19 @@ double stretch_at(const PowerFigures& figures, double clock) {
 }
 
 ClockPoint settle(const PowerFigures& figures, Watts idle, Watts limit, const PowerLoad& load) {
-  const auto at = [&](double clock) { return point_at(figures, idle, load, clock); };
-  ClockPoint point = at(1);
-  if (limit <= Watts(0) || point.power <= limit || load.time <= Seconds(0)) return point;
-  // The logarithm of power over clock's logarithm is nearly straight: regula falsi between bounds (Illinois) ends in a
-  // few steps where halving takes thirty.
-  const double most = std::log(limit.value());
-  const auto excess = [&](double log_clock) { return std::log(at(std::exp(log_clock)).power.value()) - most; };
-  double low = std::log(kLowestClock), high = 0;
-  double below = excess(low), above = std::log(point.power.value()) - most;
-  if (below >= 0) return at(kLowestClock);
-  double last = 0;
-  for (int i = 0; i < kSteps && high - low > kPrecision; ++i) {
-    const double middle = low + (high - low) * below / (below - above);
-    const double value = excess(middle);
-    if (std::abs(value) < kPrecision) return at(std::exp(middle));
-    // The bound that stays twice counts half, or it would stay for ever.
-    if (value > 0) {
-      high = middle, above = value;
-      if (last > 0) below /= 2;
-    } else {
-      low = middle, below = value;
-      if (last < 0) above /= 2;
-    }
-    last = value;
+  const ClockPoint full = at_full_clock(idle, load);
+  if (limit <= Watts(0) || full.power <= limit || load.time <= Seconds(0)) return full;
+  if (limit <= idle) return point_at(figures, idle, load, kLowestClock);
+  // The logarithm of what kernels draw over the clock's is nearly straight, and bends one way: Newton's steps from the
+  // full clock end after three or four.
+  const double lowest = std::log(kLowestClock), over = std::log((full.power - idle) / (limit - idle));
+  double log_clock = 0, step = 1;
+  for (int i = 0; i < kSteps && std::abs(step) > kPrecision; ++i) {
+    const auto [draw, slope] = draw_at(figures, load.sm_share, log_clock);
+    const double next = std::clamp(log_clock - (over + draw) / slope, lowest, 0.0);
+    step = std::exchange(log_clock, next) - next;
   }
-  return at(std::exp(low));
+  return point_at(figures, idle, load, std::max(kLowestClock, std::exp(log_clock)));
 }
 
 Watts least_power(const PowerFigures& figures, Watts idle, const PowerLoad& load) {

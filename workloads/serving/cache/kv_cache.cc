@@ -66,13 +66,11 @@ PerTier<std::int32_t> KvCache::match(const PrefixBlocks& prefix, std::int32_t in
 }
 
 KvSequence KvCache::new_sequence(const PrefixBlocks& prefix) {
-  if (free_sequences_.empty()) {
-    free_sequences_.push_back(KvSequence::at(sequences_.size()));
-    sequences_.emplace_back();
-  }
-  const KvSequence id = free_sequences_.back();
-  free_sequences_.pop_back();
+  const bool found = first_free_ != kNoSequence;
+  const KvSequence id = KvSequence::at(found ? static_cast<std::size_t>(first_free_) : sequences_.size());
+  if (!found) sequences_.emplace_back();
   Sequence& sequence = sequences_[id.index()];
+  if (found) first_free_ = std::exchange(sequence.computed, 0);
   sequence.active = 1;
   if (block_tokens_ > 0 && !prefix.empty()) {
     if (free_prefixes_.empty()) {
@@ -191,7 +189,7 @@ void KvCache::finish(KvSequence id) {
   }
   tiers_.give_back(sequence.swapped ? KvTier::host : KvTier::hbm, sequence.own_pages);
   sequence = {};
-  free_sequences_.push_back(id);
+  sequence.computed = std::exchange(first_free_, static_cast<std::int32_t>(id.index()));
   --running_;
 }
 

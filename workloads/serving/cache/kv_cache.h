@@ -69,16 +69,17 @@ class KvCache {
   /// Whether the books add up: pages of sequences, blocks and free ones; references; lists. For tests.
   bool consistent() const;
   void archive(StateArchive& state) {
-    state(tiers_, sequences_, free_sequences_, prefixes_, free_prefixes_, running_, unassigned_, counters_);
+    state(tiers_, sequences_, first_free_, prefixes_, free_prefixes_, running_, unassigned_, counters_);
   }
 
  private:
+  static constexpr std::int32_t kNoSequence = -1;
   static constexpr std::uint32_t kNoPrefix = (std::uint32_t{1} << 30) - 1;
   /// Four in a line of a processor's cache: most sequences have nothing that can recur, and thousands of groups have a
   /// hundred each.
   struct Sequence {
-    std::int64_t own_pages = 0;  // beyond those of its prefix
-    std::int32_t computed = 0;
+    std::int64_t own_pages = 0;             // beyond those of its prefix
+    std::int32_t computed = 0;              // of one that is free: the next free one
     std::uint32_t prefix : 30 = kNoPrefix;  // of prefixes_
     std::uint32_t active : 1 = 0;
     std::uint32_t swapped : 1 = 0;
@@ -105,7 +106,7 @@ class KvCache {
   int block_tokens_;
   BlockTiers tiers_;
   std::vector<Sequence> sequences_;
-  std::vector<KvSequence> free_sequences_;
+  std::int32_t first_free_ = kNoSequence;  // of sequences_
   std::vector<Prefix> prefixes_;
   std::vector<std::uint32_t> free_prefixes_;
   mutable std::vector<std::uint32_t> found_;  // slots of the beginning that match() has found; saves allocations

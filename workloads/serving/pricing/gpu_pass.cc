@@ -51,17 +51,20 @@ double launches(const GpuPass& pass, const ForwardSetting& setting, StepKind kin
   return runs_in_pieces(setting, kind, tokens) ? pass.pieces : pass.kernels;
 }
 
-double launched_one_by_one(const GpuPass& pass, const ForwardSetting& setting, StepKind kind, double tokens) {
+double launched_one_by_one(const GpuPass& pass, const ForwardSetting& setting, StepKind kind, double tokens,
+                           double bound) {
   const double gap = runs_in_pieces(setting, kind, tokens) ? setting.constants->graph_gap_us.value
                                                            : in_microseconds(setting.kernels->kernel_gap());
   const double gpu = pass.gpu_us + pass.kernels * gap;
   const double host = launch_us(setting, launches(pass, setting, kind, tokens), kind);
+  if (std::max(gpu, host) >= bound) return bound;
   if (gpu >= host) return limited_us(pass, *setting.kernels, gpu);
   return std::max(host, limited_us(pass, *setting.kernels, host) - (host - gpu));
 }
 
-double launched_as_graph(const GpuPass& pass, const ForwardSetting& setting) {
-  return limited_us(pass, *setting.kernels, pass.gpu_us + pass.kernels * setting.constants->graph_gap_us.value);
+double launched_as_graph(const GpuPass& pass, const ForwardSetting& setting, double bound) {
+  const double gpu = pass.gpu_us + pass.kernels * setting.constants->graph_gap_us.value;
+  return gpu >= bound ? bound : limited_us(pass, *setting.kernels, gpu);
 }
 
 double with_host_us(const ForwardSetting& setting, double pass_us, double sequences, double prompt_tokens, int drafts) {

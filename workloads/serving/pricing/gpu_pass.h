@@ -1,6 +1,8 @@
 // What an iteration asks of a GPU beside its time, and how its kernels come to run: launched one by one, as graphs,
 // under the board's limit.
 #pragma once
+#include <limits>
+
 #include "workloads/serving/pricing/forward.h"
 
 namespace flopcast {
@@ -29,9 +31,13 @@ GpuPass between(const GpuPass& low, const GpuPass& high, double way);
 bool runs_in_pieces(const ForwardSetting& setting, StepKind kind, double tokens);
 /// What the host launches one by one of a pass of so many tokens: its kernels, or graphs and cores.
 double launches(const GpuPass& pass, const ForwardSetting& setting, StepKind kind, double tokens);
-/// The host launches ahead of the GPU, or keeps it waiting, and cool. @return microseconds
-double launched_one_by_one(const GpuPass& pass, const ForwardSetting& setting, StepKind kind, double tokens);
-double launched_as_graph(const GpuPass& pass, const ForwardSetting& setting);
+/// The host launches ahead of the GPU, or keeps it waiting, and cool.
+/// @param bound a pass that takes as long at full clock is not asked what it loses under the board's limit
+/// @return microseconds, or the bound
+double launched_one_by_one(const GpuPass& pass, const ForwardSetting& setting, StepKind kind, double tokens,
+                           double bound = std::numeric_limits<double>::infinity());
+double launched_as_graph(const GpuPass& pass, const ForwardSetting& setting,
+                         double bound = std::numeric_limits<double>::infinity());
 
 /// An iteration whose pass takes `pass_us`: what the host has to do for it is hidden behind the pass before, or comes
 /// on top.

@@ -10,6 +10,7 @@ namespace flopcast {
 namespace {
 
 constexpr double kTicksPerMicrosecond = 1e6;
+constexpr double kPromptNodes = 2;  // to an octave of tokens, and of cached tokens
 constexpr double kEdgeKernels = 4;  // embedding, norm, head, sampling
 
 /// Whole numbers: every one up to 16, then eight to an octave.
@@ -94,6 +95,12 @@ double with_exchange(const MoeBlocks& b, bool two_micro_batches, StepKind kind) 
          beside(b.experts, b.combine);
 }
 
+MoeBlocks between(const MoeBlocks& low, const MoeBlocks& high, double way) {
+  const auto at = [way](double here, double there) { return here * (1 - way) + there * way; };
+  return {at(low.attention, high.attention), at(low.experts, high.experts), at(low.dispatch, high.dispatch),
+          at(low.combine, high.combine)};
+}
+
 IterationPricer::IterationPricer(ForwardSetting setting)
     : forward_(std::make_unique<ForwardModel>(std::move(setting))) {
   request_overhead_ = ticks_of_us(constant(forward_->setting(), &EngineConstants::request_us));
@@ -108,69 +115,68 @@ IterationPricer::~IterationPricer() = default;
 IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
     : fixed_iteration_(iteration), fixed_per_token_(per_prompt_token) {}
 
+IterationPricer::Layers IterationPricer::price_layers(double tokens, StepKind kind, Split split) const {
+  const double batches = micro_batches(split);
+  Layers sum;
+  for (const bool moe : {false, true}) {
+    const int layers = moe ? forward_->moe_layers() : forward_->dense_layers();
+    if (layers == 0) continue;
+    const LayerTime layer = forward_->layer(tokens, moe, kind, split == two);
+    PassTime attention = layer.projections;
+    attention += layer.shared_experts;
+    attention += layer.all_reduces;
+    PassTime own = attention;
+    own += layer.dispatch;
+    own += layer.combine;
+    GpuPass all = pass_of(own) * (batches * layers), ffn = pass_of(layer.ffn) * (batches * layers);
+    if (moe) {
+      sum.blocks = {batches * in_microseconds(attention.time), batches * in_microseconds(layer.ffn.time),
+                    batches * in_microseconds(layer.dispatch.time), batches * in_microseconds(layer.combine.time)};
+      all.gpu_us = ffn.gpu_us = 0;
+    }
+    sum.own += all;
+    (moe ? sum.experts : sum.own) += ffn;
+  }
+  return sum;
+}
+
 const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKind kind, Split split) {
   auto& known = layers_[static_cast<std::size_t>(kind)][split];
   if (node >= known.size()) known.resize(node + 1);
-  if (known[node]) return *known[node];
-  const double tokens = CountGrid::value(node);
-  const bool overlapped = split == two;
-  Layers priced;
-  if (forward_->dense_layers() > 0) priced.dense = forward_->layer(tokens, false, kind, overlapped);
-  if (forward_->moe_layers() > 0) priced.moe = forward_->layer(tokens, true, kind, overlapped);
-  known[node] = std::make_unique<const Layers>(priced);
+  if (!known[node]) known[node] = std::make_unique<const Layers>(price_layers(CountGrid::value(node), kind, split));
   return *known[node];
+}
+
+IterationPricer::LayersBetween IterationPricer::layers_between(double tokens, StepKind kind, Split split) {
+  const auto [node, way] = CountGrid::below(tokens / micro_batches(split));
+  const Layers& low = layers(node, kind, split);
+  return {&low, way > 0 ? &layers(node + 1, kind, split) : &low, way};
+}
+
+/// Not interpolated: kernels come whole.
+void IterationPricer::count_kernels(GpuPass& pass, const Layers& layers, double cores, Split split) const {
+  const double all = micro_batches(split) * forward_->setting().engine.model.layers;
+  pass.kernels = layers.own.kernels + layers.experts.kernels + all * cores;
+  pass.pieces = all * (1 + cores);  // a graph behind each core
 }
 
 /// All layers for `tokens`; routed experts work on the mean of all groups. With two micro-batches the last combine of
 /// the pass has nothing to hide behind.
 GpuPass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind, const GpuPass& attention,
                                      Split split) {
-  const double halves = split == two ? 2 : 1;
-  struct Between {
-    const Layers *low, *high;
-    double way;
-  };
-  const auto between = [&](double count) {
-    const auto [node, way] = CountGrid::below(count / halves);
-    const Layers& low = layers(node, kind, split);
-    return Between{&low, way > 0 ? &layers(node + 1, kind, split) : &low, way};
-  };
-  const Between own = between(tokens), mean = mean_tokens == tokens ? own : between(mean_tokens);
-  GpuPass pass;
-  // Time of a part of a layer, for both micro-batches; what it asks of the SMs and the board, for all such layers.
-  int of = 0;
-  const auto at = [&](const Between& b, LayerTime Layers::*layer, PassTime LayerTime::*part) {
-    const PassTime &low = b.low->*layer.*part, &high = b.high->*layer.*part;
-    const auto value = [&](double here, double there) {
-      return halves * (b.way > 0 ? here * (1 - b.way) + there * b.way : here);
-    };
-    pass.kernel_us += of * value(in_microseconds(low.kernel_time()), in_microseconds(high.kernel_time()));
-    pass.on_sms_us += of * value(in_microseconds(low.on_sms), in_microseconds(high.on_sms));
-    pass.joules += of * value(low.energy.value(), high.energy.value());
-    return value(in_microseconds(low.time), in_microseconds(high.time));
-  };
-  const auto kernels = [&](const LayerTime& layer) { return halves * (layer.kernels() + attention.kernels); };
-  const double pieces = halves * (1 + attention.kernels);  // a graph behind each core
-  const auto attention_block = [&](LayerTime Layers::*layer) {
-    pass.kernel_us += of * attention.kernel_us;
-    pass.on_sms_us += of * attention.on_sms_us;
-    pass.joules += of * attention.joules;
-    return at(own, layer, &LayerTime::projections) + at(own, layer, &LayerTime::shared_experts) +
-           at(own, layer, &LayerTime::all_reduces) + attention.gpu_us;
-  };
-  if (of = forward_->dense_layers(); of > 0) {
-    pass.gpu_us += of * (attention_block(&Layers::dense) + at(own, &Layers::dense, &LayerTime::ffn));
-    pass.kernels += of * kernels(own.low->dense);
-    pass.pieces += of * pieces;
-  }
-  if (of = forward_->moe_layers(); of > 0) {
-    const double combine = at(own, &Layers::moe, &LayerTime::combine);
-    const MoeBlocks blocks = {attention_block(&Layers::moe), at(mean, &Layers::moe, &LayerTime::ffn),
-                              at(own, &Layers::moe, &LayerTime::dispatch), combine};
-    pass.gpu_us += of * with_exchange(blocks, split == two, kind) + (split == two ? combine / halves : 0);
-    pass.kernels += of * kernels(own.low->moe);
-    pass.pieces += of * pieces;
-  }
+  const LayersBetween own = layers_between(tokens, kind, split);
+  const LayersBetween mean = mean_tokens == tokens ? own : layers_between(mean_tokens, kind, split);
+  const int dense = forward_->dense_layers(), moe = forward_->moe_layers();
+  MoeBlocks blocks = own.of(&Layers::blocks);
+  blocks.attention += attention.gpu_us;
+  blocks.experts = mean.of(&Layers::blocks).experts;
+  GpuPass cores = attention * (dense + moe);
+  cores.gpu_us = attention.gpu_us * dense;
+  GpuPass pass = own.of(&Layers::own);
+  pass += mean.of(&Layers::experts);
+  pass += cores;
+  pass.gpu_us += moe * with_exchange(blocks, split == two, kind) + (split == two ? blocks.combine / 2 : 0);
+  count_kernels(pass, *own.low, attention.kernels, split);
   return pass;
 }
 
@@ -202,26 +208,13 @@ GpuPass IterationPricer::decode_attention(double batch, double kv_per_request, S
 /// Requests of one iteration differ in length. The kernel is priced for as many alike ones with the same
 /// tokens and the same query-key pairs: q = Q / n, kv = P / Q + q / 2. Interpolated in the logarithm of all
 /// three, and in shares and power beside the time.
-GpuPass IterationPricer::prompt_attention(const PromptLoad& prompts, Split split) {
-  constexpr double kPerOctave = 2;
+IterationPricer::BySplit<GpuPass> IterationPricer::prompt_attention(const PromptLoad& prompts) {
   const double n = static_cast<double>(prompts.requests), q = static_cast<double>(prompts.tokens) / n;
   const double kv =
       std::max(q, 0.5 * static_cast<double>(prompts.twice_pairs) / static_cast<double>(prompts.tokens) + q / 2);
-  const bool overlapped = split == two;
-  const std::array<std::pair<std::size_t, double>, 3> at = {log_node(n, 1), log_node(q, kPerOctave),
-                                                            log_node(kv / q, kPerOctave)};
-  CornerCache<PromptNode>::Corners& corners = prompt_cells_[split].corners(key(at[0].first, at[1].first, at[2].first));
-  const auto price = [&](const std::array<std::size_t, 3>& node) {
-    auto& nodes = prompt_nodes_[split];
-    const std::uint64_t k = key(node[0], node[1], node[2]);
-    const auto found = nodes.find(k);
-    if (found != nodes.end()) return &found->second;
-    const double tokens = log_value(node[1], kPerOctave);
-    const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPerOctave)};
-    const GpuPass pass = pass_of(forward_->attention(shape, overlapped));
-    const PromptNode priced{std::log(pass.gpu_us), pass.on_sms_us / pass.gpu_us, pass.joules / pass.gpu_us};
-    return &nodes.emplace(k, priced).first->second;
-  };
+  const std::array<std::pair<std::size_t, double>, 3> at = {log_node(n, 1), log_node(q, kPromptNodes),
+                                                            log_node(kv / q, kPromptNodes)};
+  CornerCache<PromptNode>::Corners& corners = prompt_cells_.corners(key(at[0].first, at[1].first, at[2].first));
   PromptNode sum;
   for (unsigned corner = 0; corner < 8; ++corner) {
     double weight = 1;
@@ -232,14 +225,28 @@ GpuPass IterationPricer::prompt_attention(const PromptLoad& prompts, Split split
       node[axis] = at[axis].first + upper;
     }
     if (weight <= 0) continue;
-    if (corners[corner] == nullptr) corners[corner] = price(node);
-    const PromptNode& here = *corners[corner];
-    sum.log_us += weight * here.log_us;
-    sum.sm_share += weight * here.sm_share;
-    sum.joules_per_us += weight * here.joules_per_us;
+    if (corners[corner] == nullptr) corners[corner] = &prompt_node(node);
+    for (const Split split : splits()) sum[split].add((*corners[corner])[split], weight);
   }
-  const double time = std::exp(sum.log_us);
-  return {time, time, time * sum.sm_share, time * sum.joules_per_us, core_kernels(StepKind::prompt), 0};
+  BySplit<GpuPass> out;
+  for (const Split split : splits()) {
+    const double time = std::exp(sum[split].log_us);
+    out[split] = {
+        time, time, time * sum[split].sm_share, time * sum[split].joules_per_us, core_kernels(StepKind::prompt), 0};
+  }
+  return out;
+}
+
+const IterationPricer::PromptNode& IterationPricer::prompt_node(const std::array<std::size_t, 3>& node) {
+  const auto [place, unknown] = prompt_nodes_.try_emplace(key(node[0], node[1], node[2]));
+  if (!unknown) return place->second;
+  const double tokens = log_value(node[1], kPromptNodes);
+  const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPromptNodes)};
+  for (const Split split : splits()) {
+    const GpuPass pass = pass_of(forward_->attention(shape, split == two));
+    place->second[split] = {std::log(pass.gpu_us), pass.on_sms_us / pass.gpu_us, pass.joules / pass.gpu_us};
+  }
+  return place->second;
 }
 
 GpuPass IterationPricer::edges(double sequences) {
@@ -273,6 +280,18 @@ GpuPass IterationPricer::drafts(double batch, double kv_per_request, bool with_d
     out.gpu_us = deep * drafter_->decode_us(std::llround(std::max(1.0, batch)), std::llround(length), false);
     return out;
   }
+  GpuPass once = draft_layer(batch);
+  once += decode_attention(batch, kv_per_request, one, 1);
+  once += edges(batch);
+  once.kernels = once.pieces = 0;  // in the graph of the pass
+  return once * deep;
+}
+
+/// Of a head's own layer what does not depend on what is cached: a curve asks for one batch at sixty lengths.
+const GpuPass& IterationPricer::draft_layer(double batch) {
+  const auto [place, unknown] = draft_layers_.try_emplace(batch);
+  if (!unknown) return place->second;
+  const EngineConfig& engine = forward_->setting().engine;
   const bool moe =
       engine.model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || engine.model.is_moe_layer(0));
   const auto [node, part] = CountGrid::below(batch);
@@ -281,10 +300,7 @@ GpuPass IterationPricer::drafts(double batch, double kv_per_request, bool with_d
   for (const PassTime LayerTime::*of : {&LayerTime::projections, &LayerTime::shared_experts, &LayerTime::ffn,
                                         &LayerTime::all_reduces, &LayerTime::dispatch, &LayerTime::combine})
     once += pass_of(layer.*of);
-  once += decode_attention(batch, kv_per_request, one, 1);
-  once += edges(batch);
-  once.kernels = once.pieces = 0;  // in the graph of the pass
-  return once * deep;
+  return place->second = once;
 }
 
 /// Of one layer's attention, beside its projections: as many whatever the batch.
@@ -299,9 +315,21 @@ double IterationPricer::core_kernels(StepKind kind) {
 /// A pass over prompts of a model that drafts, so that its cache has them.
 double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
   const auto tokens = static_cast<double>(prompts.tokens);
-  GpuPass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention(prompts, one), one);
+  GpuPass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention(prompts)[one], one);
   pass += edges(std::max<double>(1, static_cast<double>(prompts.finishing)));
   return launched_one_by_one(pass, forward_->setting(), StepKind::prompt, tokens);
+}
+
+/// The limit only costs time: of a pass that is slower at full clock than the other under the limit nobody asks what.
+template <class PassAs, class Launched>
+double IterationPricer::fastest(PassAs&& pass_as, Launched&& launched) const {
+  constexpr double kNoBound = std::numeric_limits<double>::infinity();
+  const GpuPass whole = pass_as(one);
+  if (!may_split()) return launched(whole, kNoBound);
+  const GpuPass halved = pass_as(two);
+  const bool split_first = halved.gpu_us < whole.gpu_us;
+  const double first = launched(split_first ? halved : whole, kNoBound);
+  return std::min(first, launched(split_first ? whole : halved, first));
 }
 
 double IterationPricer::graph_batch(double batch) const {
@@ -329,11 +357,12 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool 
     const GpuPass attention = decode_attention(b, kv, split, 1 + depth(engine, with_drafts));
     GpuPass pass = layers_pass(tokens, tokens, StepKind::decode, attention, split);
     pass += beside;
-    return graph > 0 ? launched_as_graph(pass, forward_->setting())
-                     : launched_one_by_one(pass, forward_->setting(), StepKind::decode, tokens);
+    return pass;
   };
-  const double whole = pass_as(one);
-  return may_split() ? std::min(whole, pass_as(two)) : whole;
+  return fastest(pass_as, [&](const GpuPass& pass, double bound) {
+    return graph > 0 ? launched_as_graph(pass, forward_->setting(), bound)
+                     : launched_one_by_one(pass, forward_->setting(), StepKind::decode, tokens, bound);
+  });
 }
 
 DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
@@ -402,24 +431,33 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
     beside += drafts(b, std::max(1.0, static_cast<double>(kv) / b), with_drafts);
     beside.gpu_us += in_microseconds(draft_host(engine, deep));
   }
+  const BySplit<GpuPass> cores = prompt_attention(prompts);
   const auto pass_as = [&](Split split) {
-    GpuPass attention = prompt_attention(prompts, split) * (1 / parts);
+    GpuPass attention = cores[split] * (1 / parts);
     attention.kernels = core_kernels(StepKind::prompt);
     attention += decoding;
     GpuPass pass = layers_pass(tokens, mean, StepKind::prompt, attention, split);
     pass += beside;
-    return launched_one_by_one(pass, forward_->setting(), StepKind::prompt, tokens);
+    return pass;
   };
-  double whole = pass_as(one);
-  if (may_split()) whole = std::min(whole, pass_as(two));
+  double whole = fastest(pass_as, [&](const GpuPass& pass, double bound) {
+    return launched_one_by_one(pass, forward_->setting(), StepKind::prompt, tokens, bound);
+  });
   if (drafter_ && prompts.tokens > 0) whole += drafter_->prompts_alone_us(prompts);
   return ticks_of_us(with_host_us(forward_->setting(), whole, sequences, static_cast<double>(prompts.tokens), deep));
 }
 
+Ticks IterationPricer::lone_prompt(std::int32_t tokens, std::int32_t cached) {
+  return lone_prompts_.get(tokens, cached, [&] {
+    PromptLoad load;
+    load.add(tokens, cached, true);
+    return prompt(load, 0, 0);
+  });
+}
+
 Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {
-  GpuPass attention;
-  attention.kernels = attention_kernels;
-  GpuPass pass = layers_pass(tokens, tokens, kind, attention, one);
+  GpuPass pass;
+  count_kernels(pass, *layers_between(tokens, kind, one).low, attention_kernels, one);
   pass.kernels += kEdgeKernels;
   return ticks_of_us(launch_us(forward_->setting(), launches(pass, forward_->setting(), kind, tokens), kind));
 }

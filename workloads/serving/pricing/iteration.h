@@ -2,8 +2,10 @@
 // priced at the nodes of a grid (tokens, requests, cached tokens), between nodes times are interpolated.
 // Prices are whole ticks and do not depend on what was asked before.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "workloads/serving/pricing/decode_curve.h"
 #include "workloads/serving/pricing/forward.h"
 #include "workloads/serving/pricing/gpu_pass.h"
+#include "workloads/serving/pricing/lone_prompts.h"
 
 namespace flopcast {
 
@@ -37,6 +40,7 @@ struct MoeBlocks {
   double experts = 0;    ///< routed ones
   double dispatch = 0, combine = 0;
 };
+MoeBlocks between(const MoeBlocks& low, const MoeBlocks& high, double way);
 /// What the layer takes. With two micro-batches each exchange of one half runs beside computation of the other. Prompts
 /// go through the blocks in turn (DeepSeek-V3 report 3.4.1): attention of one half beside dispatch or combine of the
 /// other, experts likewise; a pair of blocks takes as long as the longer one. For decoding attention is cut so that the
@@ -61,6 +65,8 @@ class IterationPricer {
   /// as here.
   Ticks prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens = 0,
                bool with_drafts = true);
+  /// An iteration of one prompt with nothing beside it.
+  Ticks lone_prompt(std::int32_t tokens, std::int32_t cached);
   /// What the host takes to launch the kernels of an iteration with prompts, or of one that only decodes: nothing to
   /// speak of where it is one graph.
   Ticks prompt_launch(const PromptLoad& prompts, std::int64_t batch);
@@ -76,26 +82,63 @@ class IterationPricer {
   double graph_batch(double batch) const;
 
  private:
+  /// A pass as one batch or as two micro-batches.
+  enum Split : std::uint8_t { one, two };
+  static constexpr std::array kSplits = {one, two};
+  template <class T>
+  using BySplit = std::array<T, 2>;
+  bool may_split() const { return forward_->setting().engine.two_micro_batches; }
+  std::span<const Split> splits() const { return std::span(kSplits).first(may_split() ? 2 : 1); }
+  static double micro_batches(Split split) { return split == two ? 2 : 1; }
+
+  /// All layers at a node of the grid, all micro-batches together, attention's cores apart: sums, for iterations ask
+  /// for no part of a layer alone.
   struct Layers {
-    LayerTime dense, moe;
+    GpuPass own;       ///< what the tokens of an attention group take; `gpu_us` of dense layers alone
+    GpuPass experts;   ///< routed ones, which work on the mean of all groups; no `gpu_us`
+    MoeBlocks blocks;  ///< of one layer with experts: what may run beside what
   };
+  struct LayersBetween {
+    const Layers *low, *high;
+    double way;  ///< from the one to the other
+    template <class Part>
+    Part of(Part Layers::*part) const {
+      return between(low->*part, high->*part, way);
+    }
+  };
+  Layers price_layers(double tokens, StepKind kind, Split split) const;
+  const Layers& layers(std::size_t node, StepKind kind, Split split);
+  LayersBetween layers_between(double tokens, StepKind kind, Split split);
+  /// @param cores kernels of one micro-batch in one layer
+  void count_kernels(GpuPass& pass, const Layers& layers, double cores, Split split) const;
+  /// @param attention cores of one layer, their kernels counted as those of one micro-batch
+  GpuPass layers_pass(double tokens, double mean_tokens, StepKind kind, const GpuPass& attention, Split split);
+
   /// Attention of prompts at a node of its grid.
-  struct PromptNode {
+  struct PromptCore {
     double log_us = 0;
     double sm_share = 0;
     double joules_per_us = 0;
+    void add(const PromptCore& o, double weight) {
+      log_us += weight * o.log_us;
+      sm_share += weight * o.sm_share;
+      joules_per_us += weight * o.joules_per_us;
+    }
   };
-  /// A pass as one batch or as two micro-batches.
-  enum Split : std::uint8_t { one, two };
-  bool may_split() const { return forward_->setting().engine.two_micro_batches; }
-  const Layers& layers(std::size_t node, StepKind kind, Split split);
-  /// @param attention cores of one layer, their kernels counted as those of one micro-batch
-  GpuPass layers_pass(double tokens, double mean_tokens, StepKind kind, const GpuPass& attention, Split split);
+  using PromptNode = BySplit<PromptCore>;
+  const PromptNode& prompt_node(const std::array<std::size_t, 3>& node);
+  BySplit<GpuPass> prompt_attention(const PromptLoad& prompts);
+  /// The fastest of a pass's splits, in microseconds.
+  /// @param pass_as what it takes at full clock: GpuPass(Split)
+  /// @param launched how long it takes as it is launched, or no less than a bound that it cannot be below:
+  /// double(const GpuPass&, double bound)
+  template <class PassAs, class Launched>
+  double fastest(PassAs&& pass_as, Launched&& launched) const;
   GpuPass decode_attention(double batch, double kv_per_request, Split split, int queries);
-  GpuPass prompt_attention(const PromptLoad& prompts, Split split);
   Ticks launch_of(double tokens, StepKind kind, double attention_kernels);
   GpuPass edges(double sequences);
   GpuPass drafts(double batch, double kv_per_request, bool with_drafts);
+  const GpuPass& draft_layer(double batch);
   double prompts_alone_us(const PromptLoad& prompts);
   double core_kernels(StepKind kind);
   double decode_us(std::int64_t batch_node, std::int64_t length_node, bool with_drafts);
@@ -106,10 +149,12 @@ class IterationPricer {
   std::vector<int> graph_sizes_;              // batches with a graph; empty: all
   double core_kernels_[2] = {-1, -1};         // by kind; below 0: not counted yet
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
-  std::vector<std::unique_ptr<const Layers>> layers_[2][2];        // by kind, split and node; null: not asked for yet
-  std::unordered_map<std::uint64_t, PromptNode> prompt_nodes_[2];  // by split
-  CornerCache<PromptNode> prompt_cells_[2];                        // of them
+  std::vector<std::unique_ptr<const Layers>> layers_[2][2];  // by kind, split and node; null: not asked for yet
+  std::unordered_map<std::uint64_t, PromptNode> prompt_nodes_;
+  CornerCache<PromptNode> prompt_cells_;  // of them
+  LonePrompts lone_prompts_;
   std::unordered_map<std::uint64_t, GpuPass> decode_nodes_;
+  std::unordered_map<double, GpuPass> draft_layers_;                      // by batch
   std::vector<GpuPass> edge_nodes_;                                       // by node; below 0: not asked for yet
   std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_[2];  // without drafts and with them
   std::vector<std::unique_ptr<DecodeCurve>> curves_[2];

@@ -19,9 +19,7 @@ std::size_t first_least(const std::vector<std::int64_t>& costs) {
 Ticks prompt_work(const ReplicaConfig& config, IterationPricer& pricer, const Job& job) {
   if (config.groups == 1 || config.role == ReplicaRole::decode) return 0;
   const std::int32_t cached = std::min(job.request.stated_cached_tokens, job.request.input_tokens - 1);
-  PromptLoad load;
-  load.add(job.context() - cached, cached, true);
-  return pricer.prompt(load, 0, 0);
+  return pricer.lone_prompt(job.context() - cached, cached);
 }
 
 std::size_t choose_group(const std::deque<Batcher>& groups, const ReplicaConfig& config, const ReplicaState& state,

@@ -146,7 +146,7 @@ void DecodeBatch::provide_iteration(std::int64_t iteration, const std::function<
       if (job.paged && demand_.needs(page_offset(pattern_, job), from, to)) due_.push_back({iteration, id, job.epoch});
     }
   }
-  std::sort(due_.begin(), due_.end(), [](const JobEvent& a, const JobEvent& b) { return b > a; });
+  std::sort(due_.begin(), due_.end());
   for (const JobEvent& event : due_) {
     if (!alive(*jobs_, event)) continue;
     Job& job = (*jobs_)[event.job];
