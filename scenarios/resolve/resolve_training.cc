@@ -226,7 +226,11 @@ class TrainingResolver {
   void settle_plan(const proto::Plan& stated, const SoftwareProfile& software, ParallelPlan& plan) const {
     if (!stated.has_dispatcher()) plan.dispatcher = software.dispatcher;
     if (!stated.has_tensor_overlap()) plan.tensor_overlap = software.overlaps_tensor;
-    if (!stated.has_sequence_parallel()) plan.sequence_parallel = software.splits_sequence;
+    if (!stated.has_sequence_parallel() && plan.tensor > 1) {
+      const bool alone = plan.pipeline == 1 && model_.moe.experts == 0;
+      plan.sequence_parallel =
+          software.splits_sequence == "always" || (software.splits_sequence == "dense_alone" && alone);
+    }
     if (!stated.has_layer_split() && software.even_split) plan.layer_split = "even";
     if (!stated.has_overlap_gradients()) plan.overlap_gradients = software.overlaps_exchange;
     if (!stated.has_overlap_parameters()) plan.overlap_parameters = software.overlaps_exchange;

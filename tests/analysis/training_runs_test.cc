@@ -350,6 +350,27 @@ TEST_CASE("a host that falls behind at the embedding and the head is waited for,
   CHECK(slow_step - without_step > 0.9 * (slow_wait - without_wait));
 }
 
+TEST_CASE("operations on distributed tensors cost the host where matrices are shared; a loop calls each expert") {
+  const auto step = [](const char* scenario, const std::vector<std::string>& sets, double dispatch_us,
+                       double module_us) {
+    Scenario s = testing::resolved(scenario, sets);
+    s.training->software.host_dispatch = Seconds(dispatch_us * 1e-6);
+    s.training->software.host_module = Seconds(module_us * 1e-6);
+    RunOptions options;
+    options.allow_oom = true;
+    return step_time(s, *s.training, options).value();
+  };
+  const char* llama = "llama_3_1_8b_64_h100";
+  const std::vector<std::string> shared{"training.plan.pipeline=2", "training.plan.tensor=2"};
+  CHECK(step(llama, {}, 1e5, 0) == step(llama, {}, 0, 0));
+  CHECK(step(llama, shared, 1e5, 0) > 1.5 * step(llama, shared, 0, 0));
+  const char* mixtral = "mixtral_8x7b_64_h100";
+  const std::vector<std::string> grouped{"training.plan.expert=1"};
+  const std::vector<std::string> loop{"training.plan.expert=1", "training.grouped_experts=false"};
+  CHECK(step(mixtral, loop, 0, 1e4) > 1.5 * step(mixtral, grouped, 0, 1e4));
+  CHECK(step(mixtral, loop, 0, 0) == step(mixtral, grouped, 0, 0));
+}
+
 TEST_CASE("experts whose products apply the activation spare the kernels between them, in MXFP8 alone") {
   const auto step = [](bool fused, std::vector<std::string> sets) {
     for (const char* rack :

@@ -222,6 +222,36 @@ TEST_CASE("software that nobody knows is told once, with those that are known") 
   const std::string faults = faults_of(replaced(kSmall, "training {", "training { software: \"megatron-core-2025.9\""));
   CHECK(std::count(faults.begin(), faults.end(), '\n') <= 1);
   CHECK_THAT(faults, ContainsSubstring("did you mean \"megatron-core-2025.09\""));
+  CHECK_THAT(faults, !ContainsSubstring("nearest before"));
+}
+
+TEST_CASE("a version that is not there is told with those before and after it") {
+  const auto with = [](const std::string& name) {
+    return faults_of(replaced(kSmall, "training {", "training { software: \"" + name + "\""));
+  };
+  CHECK_THAT(with("megatron-core-2024.12"),
+             ContainsSubstring("of the versions of megatron-core the nearest before it is megatron-core-2024.11, the "
+                               "nearest after it megatron-core-2025.02"));
+  CHECK_THAT(with("torchtitan-2024.01"),
+             ContainsSubstring("before it is none, the nearest after it torchtitan-2024.12"));
+  CHECK_THAT(with("fairseq-2020"), !ContainsSubstring("nearest before"));
+}
+
+TEST_CASE("what a plan leaves open of sequence parallelism is the software's habit") {
+  const auto split = [](const std::string& software, std::vector<std::string> sets = {}) {
+    for (const char* set : {"model=llama-3.1-8b", "training.plan.expert=1", "training.plan.pipeline=1"})
+      sets.insert(sets.begin(), set);
+    sets.push_back("training.software=" + software);
+    return load_text(kSmall, sets).training->plan.sequence_parallel;
+  };
+  const std::vector<std::string> shared{"training.plan.tensor=2"};
+  const std::vector<std::string> staged{"training.plan.tensor=2", "training.plan.data=4", "training.plan.pipeline=2"};
+  CHECK(split("megatron-core-2025.09", shared));
+  CHECK(split("megatron-core-2025.09", staged));
+  CHECK_FALSE(split("nemo-automodel-2025.10", shared));
+  CHECK(split("nemo-automodel-2025.10", {"training.plan.tensor=2", "training.plan.sequence_parallel=true"}));
+  CHECK(split("kempnerforge-2026.04", shared));
+  CHECK_FALSE(split("kempnerforge-2026.04", staged));
 }
 
 TEST_CASE("a text with a thousand faults ends in a short list") {

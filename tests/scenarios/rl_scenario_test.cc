@@ -71,7 +71,7 @@ TEST_CASE("what a framework does by default lies under what is stated", "[scenar
   CHECK(stated.rl->loop.host_time == Seconds(1));
   CHECK(stated.rl->loop.sync.form == SyncForm::sharded);
   CHECK(stated.rl->update.software.name == "generic");
-  CHECK_THROWS_WITH(load_text(kLoop, {"rl.framework=nemo-rl-0.4"}), ContainsSubstring("did you mean \"nemo-rl-0.5\"?"));
+  CHECK_THROWS_WITH(load_text(kLoop, {"rl.framework=nemo-rl-0.3"}), ContainsSubstring("did you mean \"nemo-rl-0.4\"?"));
 }
 
 TEST_CASE("every framework's profile can be used, says when and from what", "[scenarios][rl]") {

@@ -416,6 +416,12 @@ TEST_CASE("distributed tensors keep what was gathered and compute beside no exch
     work.habits.eager_elementwise = true;
     CHECK(exchanges_of(work, KernelPass::forward).gathers == 5);
     CHECK(exchanges_of(work, KernelPass::forward).scatters == 2);
+    // Norms on all tokens: an all-reduce of each output, and of the gradient of each product's input.
+    work.own_tokens = work.tokens;
+    CHECK(exchanges_of(work, KernelPass::forward).gathers == 2);
+    CHECK(exchanges_of(work, KernelPass::forward).scatters == 2);
+    CHECK(exchanges_of(work, KernelPass::input_gradient).gathers == 5);
+    CHECK(exchanges_of(work, KernelPass::input_gradient).scatters == 5);
   }
 }
 

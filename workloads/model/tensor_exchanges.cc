@@ -19,11 +19,16 @@ void tensor_exchange(KernelWriter& list, LayerExchange::Kind kind, double bytes_
   list.exchange(kind, elements * bytes_per_element, times, beside ? gemm : 0, beside ? gemm + 1 : 0);
 }
 
+/// Whether norms and residuals are on all tokens: what a product takes in is there already, and what it gives is summed
+/// up everywhere.
+bool whole_sequence(const LayerWork& work) { return work.own_tokens == work.tokens; }
+
 }  // namespace
 
 void tensor_gather(KernelWriter& list, int gemm, int products) {
-  if (list.work().habits.tensor_exchange != TensorExchange::gather_and_scatter) return;
-  const bool each = list.work().habits.scatters_per_product && list.work().habits.eager_elementwise;
+  const LayerWork& work = list.work();
+  if (work.habits.tensor_exchange != TensorExchange::gather_and_scatter) return;
+  const bool each = work.habits.scatters_per_product && work.habits.eager_elementwise && !whole_sequence(work);
   tensor_exchange(list, LayerExchange::Kind::tensor_gather, gathered_bytes(list),
                   list.work().habits.tensor_overlap ? gemm : KernelWriter::kNothing, each ? products : 1);
 }
@@ -45,7 +50,11 @@ void tensor_gather_again(KernelWriter& list, int dgrad) {
 void tensor_scatter_gradient(KernelWriter& list, int fused, int wgrad, int products) {
   const KernelHabits& habits = list.work().habits;
   const int beside = !habits.distributed_tensors ? wgrad : habits.tensor_overlap ? fused : KernelWriter::kNothing;
-  tensor_exchange(list, LayerExchange::Kind::tensor_scatter, 2, beside, habits.scatters_per_product ? products : 1);
+  const int times = habits.scatters_per_product ? products : 1;
+  tensor_exchange(list, LayerExchange::Kind::tensor_scatter, 2, beside, times);
+  // An all-reduce for each product: its second half, of which the gather of what comes back stands for one.
+  if (whole_sequence(list.work()) && times > 1)
+    tensor_exchange(list, LayerExchange::Kind::tensor_gather, 2, KernelWriter::kNothing, times - 1);
 }
 
 void tensor_gather_beside(KernelWriter& list, int gemm) {

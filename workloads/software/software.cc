@@ -30,6 +30,8 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.host_layer > Seconds(0) || software.host_exchange > Seconds(0))
     text += fmt::format(", {:g} us of the host more per layer and {:g} per exchange within it",
                         software.host_layer.value() * 1e6, software.host_exchange.value() * 1e6);
+  if (software.host_dispatch > Seconds(0))
+    text += fmt::format(", {:g} us per operation on distributed tensors", software.host_dispatch.value() * 1e6);
   if (software.host_sizes > Seconds(0))
     text += fmt::format(", {:g} us until the host has read how many rows go to which expert",
                         software.host_sizes.value() * 1e6);
@@ -73,8 +75,9 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.stops_early)
     text += fmt::format(", layers done again without their last product{} and what comes behind it",
                         software.experts_keep_late ? " (unless of experts)" : "");
+  if (software.splits_sequence == "never") text += ", no sequence parallelism unless asked for";
+  if (software.splits_sequence == "dense_alone") text += ", no sequence parallelism beside pipelines or experts";
   if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";
-  if (!software.splits_sequence) text += ", no sequence parallelism";
   if (software.autograd) text += ", weight gradients not beside the exchange of a lone backward";
   if (software.even_split) text += ", layers spread evenly over stages";
   if (software.gradients != Precision::fp32) text += ", gradients reduced in BF16";

@@ -86,6 +86,7 @@ struct SoftwareProfile {
   Seconds host_message;            ///< host time of a pipeline's message that comes in, with nothing queued on the GPU
   Seconds host_layer;              ///< host time of a layer, forward, beside modules and launches; twice that backward
   Seconds host_exchange;           ///< host time of each exchange within a layer
+  Seconds host_dispatch;           ///< host time of each operation on distributed tensors, not compiled
   Seconds host_sizes;              ///< until the host has read how many rows go where, and has sent them off
   Seconds host_adapter;            ///< host time of each product of an adapter, beside its launch
 
@@ -97,13 +98,13 @@ struct SoftwareProfile {
   bool expert_tensor_follows_tensor = false;  ///< experts are sliced like dense matrices, unless a plan says otherwise
   bool overlaps_exchange = true;              ///< gradients and parameters of data parallelism travel beside compute
   ExpertDispatcher dispatcher = ExpertDispatcher::deep_ep;
-  bool overlaps_tensor = true;            ///< gathers and scatters of tensor parallelism run beside GEMMs
-  bool flash2 = false;                    ///< attention is FlashAttention-2
-  bool flex_windows = false;              ///< attention with windows is FlexAttention
-  bool unfused_attention = false;         ///< attention writes its scores and reads them again
-  bool splits_sequence = true;            ///< tensor parallelism splits norms and residuals along the sequence
-  bool even_split = false;                ///< layers are spread evenly over stages, whatever embedding and head take
-  Precision gradients = Precision::fp32;  ///< reduced
+  std::string splits_sequence = "always";  ///< or "dense_alone": without pipelines and experts; or "never"
+  bool overlaps_tensor = true;             ///< gathers and scatters of tensor parallelism run beside GEMMs
+  bool flash2 = false;                     ///< attention is FlashAttention-2
+  bool flex_windows = false;               ///< attention with windows is FlexAttention
+  bool unfused_attention = false;          ///< attention writes its scores and reads them again
+  bool even_split = false;                 ///< layers are spread evenly over stages, whatever embedding and head take
+  Precision gradients = Precision::fp32;   ///< reduced
   std::map<std::string, Source> sources;
 
   /// Whether `error` is that of such runs.
@@ -156,7 +157,6 @@ struct SoftwareProfile {
     field("experts_keep_late", &SoftwareProfile::experts_keep_late, {"software"});
     field("flex_windows", &SoftwareProfile::flex_windows, {"software"});
     field("unfused_attention", &SoftwareProfile::unfused_attention, {"software"});
-    field("splits_sequence", &SoftwareProfile::splits_sequence, {"software"});
     field("even_split", &SoftwareProfile::even_split, {"software"});
     field("gradients", &SoftwareProfile::gradients, {"software"});
     field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});
@@ -169,6 +169,8 @@ struct SoftwareProfile {
     field("host_message", &SoftwareProfile::host_message, {"software"});
     field("host_layer", &SoftwareProfile::host_layer, {"software"});
     field("host_exchange", &SoftwareProfile::host_exchange, {"software"});
+    field("host_dispatch", &SoftwareProfile::host_dispatch, {"software"});
+    field("splits_sequence", &SoftwareProfile::splits_sequence, {"software"});
     field("host_sizes", &SoftwareProfile::host_sizes, {"software"});
     field("schedules", &SoftwareProfile::schedules, {"software"});
     field("lacks", &SoftwareProfile::lacks, {"software"});

@@ -494,8 +494,8 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
                                        trained.batch.sequence_length, trained.model.max_positions, trained.model.name));
   if (!scenario.training->grouped_experts && scenario.training->model.moe.experts > 0)
     report.notes.push_back(
-        "grouped_experts: false spares the scratch of grouped kernels; experts' products take the time of grouped "
-        "ones");
+        "grouped_experts: false spares the scratch of grouped kernels, and calls each expert as a module of its own "
+        "(the host's time); experts' products take the GPU the time of grouped ones");
   if (std::string note = unkept_limit_note(scenario); !note.empty()) report.notes.push_back(std::move(note));
   announce(options, "the step");
   const bool projects = options.project && !scenario.phases.empty();

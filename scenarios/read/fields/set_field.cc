@@ -101,6 +101,24 @@ class Setter {
   }
 
  private:
+  /// Who gives a switch a word may mean a switch beside it: those that share the last word of its name.
+  static std::string kindred_switches(const Field* field) {
+    const auto last_word = [](std::string name) {
+      name = name.substr(name.rfind('_') + 1);
+      if (!name.empty() && name.back() == 's') name.pop_back();
+      return name;
+    };
+    std::string kindred;
+    for (int i = 0; i < field->containing_type()->field_count(); ++i) {
+      const Field* other = field->containing_type()->field(i);
+      if (other == field || other->cpp_type() != Field::CPPTYPE_BOOL ||
+          last_word(other->name()) != last_word(field->name()))
+        continue;
+      kindred += (kindred.empty() ? "; beside it there is " : ", ") + other->name();
+    }
+    return kindred;
+  }
+
   /// @param path all of it. Of one without its first steps, such as plan.tensor, the whole one is known.
   void unknown(const std::string& walked, const std::string& name, const pb::Message& message, std::string_view path) {
     std::vector<std::string> names, whole;
@@ -181,7 +199,7 @@ class Setter {
       }
       case Field::CPPTYPE_BOOL: {
         const auto on = parse_switch(value);
-        if (!on) return fault(path, quoted(std::string(value)), "true or false");
+        if (!on) return fault(path, quoted(std::string(value)), "true or false" + kindred_switches(f));
         r->SetBool(&m, f, *on);
         break;
       }

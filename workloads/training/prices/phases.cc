@@ -179,7 +179,7 @@ class Pricer {
       started += launches(kernel);
       if (in_graph(kernel)) continue;
       by_host += launches(kernel);
-      host += of_host(kernel);
+      host += of_host(kernel) * calls(kernel);
     }
     for (const LayerExchange& exchange : list.exchanges) {
       Seconds beside;
@@ -208,15 +208,28 @@ class Pricer {
     const bool expert = kernel.part == LayerPart::routed_experts || kernel.part == LayerPart::rows;
     return config_.cuda_graphs && !(expert && routes_outside_graphs());
   }
-  /// The call of a module, whose kernels launch themselves: a linear layer (all experts of a layer are one) or
-  /// attention.
+  /// The call of a module, whose kernels launch themselves: a linear layer (all experts of a layer are one, where their
+  /// products are grouped) or attention.
   Seconds of_host(const LayerKernel& kernel) const {
     const SoftwareProfile& software = config_.software;
     if (std::holds_alternative<MemoryTraffic>(kernel.shape)) return {};
-    if (kernel.adapter) return software.host_adapter;
     const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
-    return gemm != nullptr && is_narrow(gemm->precision) ? software.host_module + software.host_module_fp8
-                                                         : software.host_module;
+    if (kernel.adapter) return software.host_adapter + dispatch(kernel);
+    if (gemm == nullptr) return software.host_module;
+    return software.host_module + (is_narrow(gemm->precision) ? software.host_module_fp8 : Seconds(0)) +
+           dispatch(kernel);
+  }
+  /// Operations on distributed tensors round a product (F.linear of one: t, view, mm, view); routed experts are no such
+  /// tensors.
+  Seconds dispatch(const LayerKernel& kernel) const {
+    constexpr double kOperations = 4;
+    const bool shared = config_.plan.tensor > 1 && kernel.part != LayerPart::routed_experts;
+    return shared ? kOperations * config_.software.host_dispatch : Seconds(0);
+  }
+  /// A loop over experts calls each of them.
+  double calls(const LayerKernel& kernel) const {
+    const bool loop = !config_.grouped_experts && kernel.part == LayerPart::routed_experts;
+    return loop ? std::max(1, kernel.count) : 1;
   }
   /// Kernels were measured with fast accumulation, which gradients are not left to.
   static bool sums_exactly(const LayerKernel& kernel) {
