@@ -19,6 +19,8 @@ struct Machine {
   double hbm_bytes_per_us = 0;    ///< what other kernels leave of the data-sheet rate
   double load_scale = 1;          ///< L2-to-SM rate relative to the die that was fitted
   double matrix_share = 1;        ///< what is left of the fitted die's peak per SM where its products were cut
+  bool pairs_tiles = false;       ///< fitted on CUTLASS's clusters of tiles for FP8 on Hopper
+  bool waits_for_missing_rows = false;  ///< and their tiles wait for rows that are not there
 };
 
 /// State of the chip beside its data sheet.
