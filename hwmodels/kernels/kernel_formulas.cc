@@ -140,9 +140,9 @@ std::span<const Tile> hopper_tiles(std::int64_t rows) {
 }
 /// Such a cluster waits for its slower tile, and rows that are not there are slower than rows that are: with 257 to 384
 /// rows the second pair of tiles takes 1.9 times as long as with 512, from there on less and less. Read off products of
-/// Llama 405B in steps of eight rows (Frontier, H800), means over sizes; the same step stands in NVIDIA's tables of vLLM
-/// 0.14 to 0.24 and SGLang 0.5.14 on H100 and H200 (65,536 x 8,192: 183 us with 256 rows, 340 with 129), not in those of
-/// TensorRT-LLM, which takes cuBLASLt, nor on Blackwell.
+/// Llama 405B in steps of eight rows (Frontier, H800), means over sizes; the same step stands in NVIDIA's tables of
+/// vLLM 0.14 to 0.24 and SGLang 0.5.14 on H100 and H200 (65,536 x 8,192: 183 us with 256 rows, 340 with 129), not in
+/// those of TensorRT-LLM, which takes cuBLASLt, nor on Blackwell.
 constexpr double kMissingTileLoss = 0.9;
 
 // torch._grouped_mm up to PyTorch 2.11 (aten/src/ATen/native/cuda/GroupMM.cu): one tile for all groups, chosen by the
