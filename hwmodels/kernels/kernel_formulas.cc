@@ -75,6 +75,8 @@ Machine machine_of(const GpuSpec& gpu, const DieFigures& die, Precision precisio
   machine.flop_per_us_and_sm = peak * kOneMicrosecond * conditions.clock;
   machine.bf16_per_us_and_sm = capped(own_bf16, die.bf16_peak_per_sm) * kOneMicrosecond * conditions.clock;
   machine.hbm_bytes_per_us = hbm_bytes_per_us(gpu, conditions);
+  machine.pairs_tiles = die.architecture == "hopper";
+  machine.waits_for_missing_rows = machine.pairs_tiles && gpu.architecture == die.architecture;
   if (same_die && precision != Precision::fp32 && precision != Precision::fp4) {
     const bool fp8 = precision == Precision::fp8 && gpu.fp8_peak > FlopPerSecond(0);
     const double whole = (fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm).value() * clock;
@@ -121,10 +123,27 @@ constexpr auto kGeneralTiles = [] {
   return tiles;
 }();
 
-// CUTLASS kernels for FP8 with one scale per tensor: clusters of two 128-row tiles once there are that many
-// rows.
+// CUTLASS's products in FP8 with one scale per tensor or per token as engines have them elsewhere than on Hopper.
 constexpr std::array<Tile, 6> kTensorScaledTiles = {
     {{64, 64}, {64, 128}, {64, 256}, {256, 64}, {256, 128}, {256, 256}}};
+
+// The same on Hopper, where the rows decide (vLLM v0.9.2, csrc/quantization/cutlass_w8a8/c3x,
+// scaled_mm_sm90_fp8_dispatch.cuh, 2025-07; sgl-kernel has the same steps): tiles of 64 rows up to 64, two of them in a
+// cluster up to 128, else clusters of two tiles of 128.
+constexpr std::array<Tile, 3> kFewRows = {{{64, 64}, {64, 128}, {64, 256}}};
+constexpr std::array<Tile, 2> kSomeRows = {{{64, 64, 1, 2}, {64, 128, 1, 2}}};
+constexpr std::array<Tile, 1> kManyRows = {{{128, 128, 1, 2}}};
+std::span<const Tile> hopper_tiles(std::int64_t rows) {
+  if (rows <= 64) return kFewRows;
+  if (rows <= 128) return kSomeRows;
+  return kManyRows;
+}
+/// Such a cluster waits for its slower tile, and rows that are not there are slower than rows that are: with 257 to 384
+/// rows the second pair of tiles takes 1.9 times as long as with 512, from there on less and less. Read off products of
+/// Llama 405B in steps of eight rows (Frontier, H800), means over sizes; the same step stands in NVIDIA's tables of
+/// vLLM 0.14 to 0.24 and SGLang 0.5.14 on H100 and H200 (65,536 x 8,192: 183 us with 256 rows, 340 with 129), not in
+/// those of TensorRT-LLM, which takes cuBLASLt, nor on Blackwell.
+constexpr double kMissingTileLoss = 0.9;
 
 // torch._grouped_mm up to PyTorch 2.11 (aten/src/ATen/native/cuda/GroupMM.cu): one tile for all groups, chosen by the
 // mean rows of one, in clusters of two down the rows: where a group has rows for one tile only, every other SM
@@ -202,6 +221,13 @@ TileTime tile_time(const GemmParameters& p, const Machine& machine, const GemmSh
           std::max(multiply, load) + ends};
 }
 
+/// Time of the mean tile over that of a full one, where the last cluster waits for rows that are not there.
+double loss_of_missing_rows(const GemmShape& shape, const Tile& tile) {
+  const double rows = static_cast<double>(shape.m), clusters = ceil_div(rows, tile.m * tile.cluster);
+  const double missing = std::min(tile.m, clusters * tile.m * tile.cluster - rows);
+  return 1 + kMissingTileLoss * missing / tile.m / clusters;
+}
+
 double waves_time(const GemmParameters& p, double sms, const TileTime& tile) {
   const double waves = tile.blocks / sms;
   return tile.one * (p.wave_rounding * std::ceil(waves) + (1 - p.wave_rounding) * std::max(1.0, waves));
@@ -211,6 +237,16 @@ double best_tile_time(const GemmParameters& p, const Machine& machine, const Gem
                       std::span<const Tile> tiles) {
   double best = std::numeric_limits<double>::infinity();
   for (const Tile& tile : tiles) best = std::min(best, waves_time(p, machine.sms, tile_time(p, machine, shape, tile)));
+  return best;
+}
+
+double paired_tile_time(const GemmParameters& p, const Machine& machine, const GemmShape& shape) {
+  double best = std::numeric_limits<double>::infinity();
+  for (const Tile& tile : hopper_tiles(shape.m)) {
+    TileTime time = tile_time(p, machine, shape, tile);
+    if (machine.waits_for_missing_rows) time.one *= loss_of_missing_rows(shape, tile);
+    best = std::min(best, waves_time(p, machine.sms, time));
+  }
   return best;
 }
 
@@ -283,7 +319,8 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
       break;
     }
     case KernelFamily::gemm_fp8_tensor:
-      parts.chip = best_tile_time(p, machine, shape, kTensorScaledTiles);
+      parts.chip = machine.pairs_tiles ? paired_tile_time(p, machine, shape)
+                                       : best_tile_time(p, machine, shape, kTensorScaledTiles);
       break;
     default:
       parts.chip = best_tile_time(p, machine, shape, kBlockScaledTiles);

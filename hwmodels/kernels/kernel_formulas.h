@@ -12,13 +12,15 @@ namespace flopcast {
 
 /// A chip as a kernel meets it.
 struct Machine {
-  double sms = 0;                 ///< that the kernel may use
-  double all_sms = 0;             ///< of the chip
-  double flop_per_us_and_sm = 0;  ///< peak of one SM in the kernel's precision
-  double bf16_per_us_and_sm = 0;  ///< and in BF16
-  double hbm_bytes_per_us = 0;    ///< what other kernels leave of the data-sheet rate
-  double load_scale = 1;          ///< L2-to-SM rate relative to the die that was fitted
-  double matrix_share = 1;        ///< what is left of the fitted die's peak per SM where its products were cut
+  double sms = 0;                       ///< that the kernel may use
+  double all_sms = 0;                   ///< of the chip
+  double flop_per_us_and_sm = 0;        ///< peak of one SM in the kernel's precision
+  double bf16_per_us_and_sm = 0;        ///< and in BF16
+  double hbm_bytes_per_us = 0;          ///< what other kernels leave of the data-sheet rate
+  double load_scale = 1;                ///< L2-to-SM rate relative to the die that was fitted
+  double matrix_share = 1;              ///< what is left of the fitted die's peak per SM where its products were cut
+  bool pairs_tiles = false;             ///< fitted on CUTLASS's clusters of tiles for FP8 on Hopper
+  bool waits_for_missing_rows = false;  ///< and their tiles wait for rows that are not there
 };
 
 /// State of the chip beside its data sheet.

@@ -141,13 +141,19 @@ class Resolver : private ResolveState {
     EngineLoad load;
     try {
       run = benchmark();
-      load.latent = in_.has_model() && sound("model") &&
-                    load_entry<proto::Model>(libraries_, in_.model()).message.attention().type() == "latent";
+      if (in_.has_model() && sound("model")) {
+        const proto::Model model = load_entry<proto::Model>(libraries_, in_.model()).message;
+        load.latent = model.attention().type() == "latent";
+        load.states = model.has_state_layers();
+      }
     } catch (const InputError&) {
       // What is wrong with the model or the node is said where they are taken in.
     }
+    load.prefixes = !in_.has_serving() || in_.serving().prefix_cache().on();
     const auto engine = [&](bool there, auto replicas, const std::string& path) {
       if (!there) return;
+      const auto drafts = [](const auto& in) { return in.has_speculation() && in.speculation().depth() > 0; };
+      load.drafts = path.starts_with("rl.") ? drafts(in_.rl()) : drafts(in_.serving());
       check_memory_rule(*replicas(), path);
       if (!sound(path + ".engine") || !replicas()->has_engine()) return;
       load.benchmark = run && path == "serving.replicas" ? &*run : nullptr;

@@ -4,6 +4,7 @@
 #include "scenarios/read/libraries/library_entries.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
 #include "tests/scenarios/fixture.h"
+#include "workloads/serving/pricing/replica_memory.h"
 #include "workloads/serving/traffic/clients.h"
 
 namespace flopcast::test {
@@ -33,6 +34,67 @@ TEST_CASE("an engine's habits hold where nothing else is stated, and are reporte
   const Scenario other = load_text(replaced(kNamed, "vllm-0.12", "trtllm-1.0"));
   CHECK(engine(other).kernels == KernelLibrary::tensorrt_llm);
   CHECK(engine(other).scheduler.admission->name == "whole");
+}
+
+TEST_CASE("habits with drafts and with states of layers hold where there are any", "[scenarios][serving]") {
+  const std::string plain =
+      replaced(replaced(kNamed, "vllm-0.12", "sglang-0.5.9"), "llama-3.1-70b", "qwen3-next-80b-a3b");
+  const std::string drafts =
+      replaced(plain, "  replicas {", "  speculation { depth: 2 kind: \"lookup\" }\n  replicas {");
+  const Scenario hybrid = load_text(plain);
+  CHECK(engine(hybrid).state_share == 0.4737);
+  CHECK(engine(hybrid).state_places == 3);
+  CHECK_FALSE(engine(hybrid).overlap_scheduling);
+  CHECK(std::ranges::count(hybrid.defaults_used,
+                           "serving.replicas.state_places = 3 (sglang-0.5.9 with states of layers)") == 1);
+  CHECK(engine(load_text(drafts)).scheduler.max_batch == 48);
+  CHECK(engine(load_text(replaced(drafts, "engine:", "max_batch: 200 engine:"))).scheduler.max_batch == 200);
+  // Copies of states are kept for prefixes alone.
+  const Scenario none = load_text(replaced(plain, "  replicas {", "  prefix_cache { on: false }\n  replicas {"));
+  CHECK(engine(none).state_places == 1);
+  CHECK(engine(none).overlap_scheduling);
+  // A model without states, without drafts.
+  const Scenario dense = load_text(replaced(kNamed, "vllm-0.12", "sglang-0.5.9"));
+  CHECK(engine(dense).state_share == 0);
+  CHECK(engine(dense).scheduler.max_batch == 2048);
+  CHECK(engine(dense).overlap_scheduling);
+  CHECK_THAT(faults_of(replaced(kNamed, "engine:", "state_share: 0.5 engine:")),
+             ContainsSubstring("serving.replicas.state_share: found a statement without effect") &&
+                 ContainsSubstring("has none"));
+  CHECK_THAT(faults_of(replaced(kNamed, "engine:", "state_places: 3 engine:")),
+             ContainsSubstring("serving.replicas.state_places: found a statement without effect"));
+}
+
+TEST_CASE("a pool of states holds as many requests as it has places for", "[scenarios][serving]") {
+  const std::string text =
+      replaced(replaced(kNamed, "vllm-0.12", "sglang-0.5.9"), "llama-3.1-70b", "qwen3-next-80b-a3b");
+  const Scenario scenario = load_text(text);
+  EngineConfig pooled = engine(scenario);
+  const GpuSpec& gpu = scenario.cluster.node.gpu;
+  const ReplicaMemory memory = replica_memory(pooled, gpu);
+  const Bytes left = memory.usable - memory.table.total();
+  CHECK(memory.state_pool.value() == Approx(0.4737 * left.value()));
+  CHECK(memory.state_requests == static_cast<int>(memory.state_pool / memory.kv_per_state / 3));
+  CHECK(memory.kv_of(1000).value() == Approx(1000 * memory.kv_per_token.value()));
+  // A token that is verified has a state of its own.
+  pooled.speculation.depth = 2;
+  CHECK(replica_memory(pooled, gpu).state_requests < memory.state_requests / 1.9);
+  pooled.speculation.depth = 0;
+  pooled.state_share = 0;
+  const ReplicaMemory shared = replica_memory(pooled, gpu);
+  CHECK(shared.state_requests == 0);
+  CHECK(shared.kv_tokens > memory.kv_tokens);
+  CHECK(shared.kv_of(1000) > memory.kv_of(1000));
+}
+
+TEST_CASE("a version that is not there is told between which it comes", "[scenarios][serving]") {
+  const auto refused = [](const std::string& name, const std::string& what) {
+    INFO(name);
+    CHECK_THAT(faults_of(replaced(kNamed, "vllm-0.12", name)), ContainsSubstring(what));
+  };
+  refused("vllm-0.13", "comes between vllm-0.12 and vllm-0.14");
+  refused("vllm-0.8", "comes before vllm-0.9, the first there is");
+  refused("sglang-0.5.16", "comes after sglang-0.5.9, the last there is");
 }
 
 TEST_CASE("a cache in FP8 comes with NVIDIA's checkpoints, unless another is stated", "[scenarios][serving]") {

@@ -123,10 +123,11 @@ void expert_blocks(ShippedRows& rows, const CsvTable& table) {
 /// Long products that ran at the board's limit are fitted with the others: the fit holds what it leaves of the clock
 /// (KernelModel).
 void dense_products(ShippedRows& rows, const CsvTable& table) {
-  const std::string name = "dense products of other dies";
+  const std::string other_dies = "dense products of other dies", hopper = "FP8 products of engines";
   for (std::size_t i = 0; i < table.size(); ++i) {
     const GpuSpec* gpu = rows.gpu(table, i);
     if (gpu == nullptr) continue;
+    const std::string& name = gpu->architecture == "hopper" ? hopper : other_dies;
     const std::string& format = table.text(i, "format");
     GemmShape shape;
     shape.m = to_whole(table.number(i, "m"));
@@ -138,7 +139,8 @@ void dense_products(ShippedRows& rows, const CsvTable& table) {
     shape.vendor_library = format == "fp8_vendor";
     rows.add(name, i, *gpu, shape, table.number(i, "us")).with_cast = format != "bf16";
   }
-  rows.source(name, by_nvidia("gemm of sglang/0.5.10 (A100), sglang/0.5.14 and trtllm/1.3.0rc20 (B200)"));
+  rows.source(other_dies, by_nvidia("gemm of sglang/0.5.10 (A100), sglang/0.5.14 and trtllm/1.3.0rc20 (B200)"));
+  rows.source(hopper, by_nvidia("gemm of sglang/0.5.14 (H100, H200)"));
 }
 
 void attention_of_engines(ShippedRows& rows, const CsvTable& table) {

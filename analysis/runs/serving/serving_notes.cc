@@ -23,6 +23,9 @@ void note_step(ServingReport& report) {
   for (std::size_t i = 0; i < serving.class_names.size(); ++i) {
     const auto* loop = std::get_if<ClosedLoop>(&serving.traffic.classes[i].arrivals);
     if (loop == nullptr || loop->users < kFewUsers) continue;
+    // A job of requests that are all there at the start: nobody asks again.
+    const std::uint64_t most = serving.traffic.requests;
+    if (most > 0 && most <= static_cast<std::uint64_t>(loop->users)) continue;
     const double together = report.totals.together[i];
     if (together < kInStep * loop->users) continue;
     report.notes.push_back(fmt::format(

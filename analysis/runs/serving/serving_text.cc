@@ -152,10 +152,17 @@ std::string memory_facts(const ServingReport& r, const TextStyle& style) {
     out += fact(fmt::format("{}: of {} HBM, {} hold weights and workspace, {} a cache of {} tokens per "
                             "attention group ({} bytes each)",
                             pool.totals.name, format_bytes(r.scenario.cluster.node.gpu.hbm_usable()),
-                            format_bytes(weights), format_bytes(pool.memory.usable - weights),
+                            format_bytes(weights), format_bytes(pool.memory.usable - weights - pool.memory.state_pool),
                             whole(pool.memory.kv_tokens), format_integer(pool.kv_per_token.value())),
                 style);
-    if (pool.memory.kv_per_state > Bytes(0)) {
+    if (pool.memory.state_pool > Bytes(0)) {
+      out += fact(fmt::format("{}: {} beside it for states of layers, {} each with the places kept for prefixes and "
+                              "drafts: no more than {} requests run at once in an attention group",
+                              pool.totals.name, format_bytes(pool.memory.state_pool),
+                              format_bytes(pool.memory.state_pool / pool.memory.state_requests),
+                              format_integer(pool.memory.state_requests)),
+                  style);
+    } else if (pool.memory.kv_per_state > Bytes(0)) {
       out += fact(fmt::format("{}: each request takes {} of it besides, for states of layers", pool.totals.name,
                               format_bytes(pool.memory.kv_per_state)),
                   style);

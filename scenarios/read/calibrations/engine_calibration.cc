@@ -6,6 +6,19 @@
 #include "scenarios/read/calibrations/fitted_constants.h"
 
 namespace flopcast {
+namespace {
+
+/// As text files have it, quotation marks within it escaped.
+std::string quoted_text(const std::string& value) {
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+}  // namespace
 
 std::string to_text(const EngineConstants& constants) {
   std::string out =
@@ -14,8 +27,8 @@ std::string to_text(const EngineConstants& constants) {
       "# proto-message: flopcast.proto.EngineCalibration\n\n";
   for (const EngineConstantRow& row : engine_constants()) {
     const Fitted& constant = constants.*row.field;
-    out += fmt::format("# {}\nconstant {{ name: \"{}\" value: {:.6g}\n  source: \"{}\" date: \"{}\"{} }}\n",
-                       row.meaning, row.name, constant.value, constant.source.text, constant.source.date,
+    out += fmt::format("# {}\nconstant {{ name: \"{}\" value: {:.6g}\n  source: {} date: \"{}\"{} }}\n", row.meaning,
+                       row.name, constant.value, quoted_text(constant.source.text), constant.source.date,
                        constant.source.confirmed ? "" : " confirmed: false");
   }
   return out;

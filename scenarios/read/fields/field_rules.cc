@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
@@ -64,6 +66,54 @@ std::string versions_beside(const std::string& found, const std::vector<std::str
 
 namespace pb = google::protobuf;
 using Field = pb::FieldDescriptor;
+
+/// "vllm-0.9", "torchtitan-2025.06-eager": software, the numbers of its version, and what stands behind them.
+struct VersionedName {
+  std::string software, behind;
+  std::vector<int> version;
+};
+
+/// Nothing where the name has no version of at least two numbers.
+std::optional<VersionedName> versioned(const std::string& name) {
+  VersionedName out;
+  for (std::size_t dash = name.find('-'); dash != std::string::npos; dash = name.find('-', dash + 1)) {
+    const char *at = name.data() + dash + 1, *const end = name.data() + name.size();
+    out.version.clear();
+    for (int number = 0;; ++at) {
+      const auto [next, error] = std::from_chars(at, end, number);
+      if (error != std::errc() || next == at) break;
+      out.version.push_back(number);
+      at = next;
+      if (at == end || *at != '.') break;
+    }
+    if (out.version.size() < 2 || (at < end && *at != '-')) continue;
+    out.software = name.substr(0, dash);
+    out.behind.assign(at, end);
+    return out;
+  }
+  return std::nullopt;
+}
+
+/// A version that is not there: which ones there are before and after it. Empty where the name is none, or no other
+/// version of the same software is there.
+std::string versions_beside(const std::string& found, const std::vector<std::string>& candidates) {
+  const std::optional<VersionedName> asked = versioned(found);
+  if (!asked) return {};
+  std::optional<std::pair<std::vector<int>, std::string>> before, after;
+  for (const std::string& candidate : candidates) {
+    const std::optional<VersionedName> there = versioned(candidate);
+    if (!there || there->software != asked->software || there->version == asked->version) continue;
+    if (!asked->behind.empty() && there->behind != asked->behind) continue;
+    const std::pair named(there->version, candidate);
+    if (there->version < asked->version && (!before || *before < named)) before = named;
+    if (there->version > asked->version && (!after || named < *after)) after = named;
+  }
+  if (!before && !after) return {};
+  const std::string places = before && after ? fmt::format("between {} and {}", before->second, after->second)
+                             : before        ? fmt::format("after {}, the last there is", before->second)
+                                             : fmt::format("before {}, the first there is", after->second);
+  return fmt::format("; that version comes {} (`flopcast show NAME` says what each does)", places);
+}
 
 const proto::Rule& rule_of(const Field* field) { return field->options().GetExtension(proto::rule); }
 

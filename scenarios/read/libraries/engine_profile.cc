@@ -59,6 +59,32 @@ void start_as_benchmark(proto::Replicas& replicas, const std::string& path, cons
   replicas = std::move(states);
 }
 
+/// Fields of replicas as an engine has them.
+struct Habits {
+  proto::Replicas fields;
+  const char* where;  ///< " with drafts": where they hold
+};
+
+/// What an engine does by default, general habits first: later ones hold instead.
+std::vector<Habits> habits_under(const proto::EngineProfile& profile, const EngineLoad& load, int groups) {
+  std::vector<Habits> out = {{profile.habits(), ""}};
+  if (load.states && profile.has_with_states()) {
+    proto::Replicas fields = profile.with_states();
+    // Copies of states are kept for prefixes, and it is they that get in the way of the overlap.
+    if (!load.prefixes) {
+      fields.clear_state_places();
+      fields.clear_overlap_scheduling();
+    }
+    out.push_back({fields, " with states of layers"});
+  }
+  if (load.drafts && profile.has_with_drafts()) {
+    proto::Replicas fields = profile.with_drafts();
+    if (fields.has_max_batch()) fields.set_max_batch(std::max(1, fields.max_batch() / groups));
+    out.push_back({fields, " with drafts"});
+  }
+  return out;
+}
+
 }  // namespace
 
 void lay_over_engine(proto::Replicas& replicas, const std::string& path, const EngineLoad& load,
@@ -88,13 +114,19 @@ void lay_over_engine(proto::Replicas& replicas, const std::string& path, const E
         path + ".overlap_scheduling", "true",
         fmt::format("false beside pipeline: {}: {} could not do both", replicas.pipeline(), profile.message.title())));
   if (load.benchmark != nullptr) start_as_benchmark(replicas, path, *load.benchmark, profile.message, used);
-  std::vector<const pb::FieldDescriptor*> habits;
-  profile.message.habits().GetReflection()->ListFields(profile.message.habits(), &habits);
-  for (const auto* field : habits)
-    if (!r.HasField(replicas, field))
-      used.push_back(fmt::format("{}.{} = {} ({})", path, field->name(), value_text(profile.message.habits(), *field),
-                                 replicas.engine()));
-  proto::Replicas whole = profile.message.habits();
+  const std::vector<Habits> layers = habits_under(profile.message, load, std::max(1, replicas.attention_data()));
+  proto::Replicas whole;
+  for (const Habits& habits : layers) whole.MergeFrom(habits.fields);
+  std::vector<const pb::FieldDescriptor*> fields;
+  whole.GetReflection()->ListFields(whole, &fields);
+  for (const auto* field : fields) {
+    if (r.HasField(replicas, field)) continue;
+    const auto from = std::find_if(layers.rbegin(), layers.rend(), [&](const Habits& habits) {
+      return habits.fields.GetReflection()->HasField(habits.fields, field);
+    });
+    used.push_back(fmt::format("{}.{} = {} ({}{})", path, field->name(), value_text(whole, *field), replicas.engine(),
+                               from->where));
+  }
   whole.MergeFrom(replicas);
   if (no_overlap && whole.overlap_scheduling()) {
     whole.set_overlap_scheduling(false);

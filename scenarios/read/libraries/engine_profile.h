@@ -16,6 +16,9 @@ class Replicas;
 /// What replicas run, as far as their engine's habits depend on it.
 struct EngineLoad {
   bool latent = false;                             ///< a model with latent attention
+  bool drafts = false;                             ///< speculation
+  bool states = false;                             ///< a model with states of layers
+  bool prefixes = true;                            ///< a prefix cache
   const struct BenchmarkRun* benchmark = nullptr;  ///< that asks them; null: none
 };
 

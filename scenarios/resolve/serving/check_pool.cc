@@ -23,6 +23,7 @@ class PoolCheck : private ServingPart {
   void run() {
     if (context_.model) check_plan();
     if (context_.cluster) check_gpu();
+    if (context_.model) check_states();
     if (context_.model && context_.cluster && sound(path_)) check_memory();
   }
 
@@ -165,6 +166,15 @@ class PoolCheck : private ServingPart {
     }
     if (ways.empty()) return "a GPU with more memory, or a smaller token_budget";
     return fmt::format("{}", fmt::join(ways, ", or "));
+  }
+
+  void check_states() {
+    const EngineConfig& engine = spec_.engine;
+    if (engine.state_share > 0 && engine.model.state_layers.layers == 0)
+      fault(path_ + ".state_share", "a statement without effect",
+            fmt::format("a model with states of layers: {} has none", engine.model.title));
+    if (engine.state_places > 1 && engine.state_share <= 0)
+      fault(path_ + ".state_places", "a statement without effect", "a pool for states: state_share");
   }
 
   /// Weights must fit, and beside them the cache of a request of usual length.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -157,10 +158,17 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
     out.usable = out.table.total() + static_cast<double>(engine.cache_tokens) * out.kv_per_token;
   else if (engine.cache_memory > Bytes(0))
     out.usable = out.table.total() + engine.cache_memory;
+  out.kv_per_state = kv_bytes_per_state_and_gpu(model, plan.tensor) / plan.pipeline;
+  const Bytes left = out.usable - out.table.total();
+  if (engine.state_share > 0 && out.kv_per_state > Bytes(0) && left > Bytes(0)) {
+    out.state_pool = left * engine.state_share;
+    const int verified = engine.speculation.depth > 0 ? engine.speculation.depth + 1 : 0;
+    const double places = out.state_pool / out.kv_per_state / (engine.state_places + verified);
+    out.state_requests = std::max(1, static_cast<int>(std::min<double>(places, std::numeric_limits<int>::max())));
+  }
   out.kv_tokens = engine.cache_tokens > 0
                       ? engine.cache_tokens
-                      : static_cast<std::int64_t>(std::floor((out.usable - out.table.total()) / out.kv_per_token));
-  out.kv_per_state = kv_bytes_per_state_and_gpu(model, plan.tensor) / plan.pipeline;
+                      : static_cast<std::int64_t>(std::floor((left - out.state_pool) / out.kv_per_token));
   out.kv_per_window = kv_bytes_per_window_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
   out.window = out.kv_per_window > Bytes(0) ? model.attention.window.tokens : 0;
   return out;
@@ -236,6 +244,8 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   ReplicaConfig& replica = pool.replica;
   replica.role = spec.role;
   replica.scheduler = engine.scheduler;
+  if (out.memory.state_requests > 0)
+    replica.scheduler.max_batch = std::min(replica.scheduler.max_batch, out.memory.state_requests);
   replica.speculation = engine.speculation;
   replica.groups = engine.plan.attention_data;
   replica.stages = engine.plan.pipeline;
@@ -253,7 +263,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   const auto as_tokens = [&](Bytes bytes) {
     return static_cast<std::int64_t>(std::ceil(bytes / out.memory.kv_per_token));
   };
-  cache.sequence_tokens = as_tokens(out.memory.kv_per_state);
+  cache.sequence_tokens = as_tokens(out.memory.state_in_cache());
   cache.window = out.memory.window;
   cache.window_tokens = as_tokens(out.memory.kv_per_window);
   cache.capacity_tokens[KvTier::hbm] = std::max<std::int64_t>(0, out.memory.kv_tokens);

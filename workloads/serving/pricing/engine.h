@@ -237,6 +237,8 @@ struct EngineConfig {
   MemoryRule memory_rule = MemoryRule::stated;  ///< else memory_share counts for nothing: see memory_share()
   std::int64_t cache_tokens = 0;                ///< of the KV cache of an attention group; 0: what memory_share leaves
   Bytes cache_memory;                           ///< of a GPU for it; 0: likewise
+  double state_share = 0;                       ///< of what weights leave, for states of layers; 0: in the KV cache
+  int state_places = 1;                         ///< of that pool, for each request that runs
   int adapters = 0;                             ///< low-rank adapters that stand in memory
   int adapter_rank = 16;
 
@@ -276,6 +278,8 @@ struct EngineConfig {
     field("memory_rule", &EngineConfig::memory_rule, {"engine"});
     field("cache_tokens", &EngineConfig::cache_tokens, {.cause = "engine", .absent = "what memory_share leaves"});
     field("cache_memory", &EngineConfig::cache_memory, {.cause = "engine", .absent = "what memory_share leaves"});
+    field("state_share", &EngineConfig::state_share, {"engine"});
+    field("state_places", &EngineConfig::state_places, {"engine"});
     field("adapters", &EngineConfig::adapters, {"engine"});
     field("adapter_rank", &EngineConfig::adapter_rank, {"engine"});
   }

@@ -18,19 +18,15 @@ std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llro
 
 /// Serving engines as of 2025 (SGLang, vLLM, TensorRT-LLM): fused norms, positions and gates; scales of FP8 tensors
 /// known beforehand.
-/// @param fp4_units of the chip's
-KernelHabits habits_of(const EngineConfig& engine, StepKind kind, bool fp4_units) {
+/// @param gpu that computes
+KernelHabits habits_of(const EngineConfig& engine, StepKind kind, const GpuSpec& gpu) {
   KernelHabits habits;
   const bool open_source = engine.kernels == KernelLibrary::open_source || engine.kernels == KernelLibrary::vllm;
-  // Engines' kernels for FP8 with one scale per tensor (vLLM's cutlass_scaled_mm, sgl-kernel's fp8_scaled_mm) take a
-  // vector of scales for rows and one for columns. For prompts PyTorch's product with such vectors stands for them
-  // where it was measured (engine_kernels), without the casts, which are kernels of their own here: 704 TFLOP/s for 256
-  // rows of Llama 8B's FFN on an H100; vLLM's make 956 of 6144 x 4096 without the cast, 761 with it (vllm-project/vllm
-  // pull request 17126, 2025-05). The table apart (Frontier, H800: vLLM that casts weights as it loads) has casts in it
-  // and 0.54 of the peak; decoding stays with it, whose few rows its kernels serve as published. SGLang's on Blackwell
-  // were measured. Both chosen with published times of Llama 70B in view.
-  const bool by_rows = kind == StepKind::prompt && (engine.kernels == KernelLibrary::vllm || !fp4_units);
-  habits.vendor_gemms = !open_source || by_rows;
+  const bool fp4_units = gpu.fp4_peak > FlopPerSecond(0);
+  // Products in FP8 with one scale per tensor were measured as vLLM and SGLang make them on Hopper (CUTLASS, few rows
+  // and many), SGLang's on Blackwell too; elsewhere prompts take those of the vendor's library.
+  const bool measured = gpu.architecture == "hopper" || (engine.kernels == KernelLibrary::open_source && fp4_units);
+  habits.vendor_gemms = !open_source || (kind == StepKind::prompt && !measured);
   habits.expert_gemms = kind == StepKind::decode ? ExpertGemms::masked : ExpertGemms::contiguous;
   if (!sends_to_experts(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
   const ExpertKernels experts = expert_kernels_of(engine);
@@ -163,7 +159,7 @@ int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
 LayerWork ForwardModel::work(double tokens, StepKind kind) const {
   const EngineConfig& engine = setting_.engine;
   LayerWork work(engine.model);
-  work.habits = habits_of(engine, kind, setting_.kernels->gpu().fp4_peak > FlopPerSecond(0));
+  work.habits = habits_of(engine, kind, setting_.kernels->gpu());
   work.precision.linear = engine.precision.linear;
   work.precision.scaling = engine.precision.scaling;
   work.precision.weights = engine.precision.stored;

@@ -58,7 +58,7 @@ double memory_share(const EngineConfig& engine, const GpuSpec& gpu) {
 
 Bytes ReplicaMemory::kv_of(double tokens) const {
   const double full = window > 0 ? std::min(1.0, tokens / window) : 0;
-  return kv_per_token * tokens + kv_per_window * full + kv_per_state;
+  return kv_per_token * tokens + kv_per_window * full + state_in_cache();
 }
 
 LoggedCache logged_cache(const EngineConfig& engine, int page_tokens, const ReplicaMemory& memory) {
@@ -69,7 +69,7 @@ LoggedCache logged_cache(const EngineConfig& engine, int page_tokens, const Repl
   double in_window = std::min<double>(memory.window - 1.0 + engine.scheduler.token_budget, out.length);
   in_window = (std::ceil(in_window / page_tokens) + 1) * page_tokens;
   const Bytes windows = memory.window > 0 ? memory.kv_per_window / memory.window * in_window : Bytes(0);
-  out.per_token = memory.kv_per_token + (windows + memory.kv_per_state) / out.length;
+  out.per_token = memory.kv_per_token + (windows + memory.state_in_cache()) / out.length;
   out.tokens = std::floor(static_cast<double>(memory.kv_tokens) * (memory.kv_per_token / out.per_token));
   return out;
 }

@@ -255,6 +255,8 @@ void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
       groups > 1 ? "token_budget x attention_data, chunked_prefill" : "token_budget, chunked_prefill");
   flags.when(e.scheduler.batching->name == "mixed", "--enable-mixed-chunk", "batching = mixed");
   flags.value("--mem-fraction-static", told_share(pool, gpu, MemoryShareOf::fixed), "memory_share");
+  if (e.state_share > 0)
+    flags.value("--mamba-full-memory-ratio", fmt::format("{:.4g}", e.state_share / (1 - e.state_share)), "state_share");
   if (e.cache_tokens > 0) flags.value("--max-total-tokens", e.cache_tokens, "cache_tokens");
   if (e.adapters > 0)
     flags.add(fmt::format("--enable-lora --max-loras-per-batch {} --max-lora-rank {}", e.adapters, e.adapter_rank),
