@@ -52,8 +52,15 @@ StatedScenario read_scenario(const std::string& text, const std::string& file, s
   if (!parse_text(checked_text(text, file), file, read.scenario, read.places, read.faults)) {
     throw InputError(read.faults);
   }
+  const proto::Cluster priced = read.scenario.cluster();
   for (const std::string& assignment : sets) set_field(assignment, read.scenario, read.places, read.faults);
   read.run_changed = std::any_of(sets.begin(), sets.end(), changes_run);
+  const auto touches = [&](std::string_view root) {
+    return std::any_of(sets.begin(), sets.end(), [&](std::string_view assignment) {
+      return assignment.substr(0, assignment.find_first_of(".[={")) == root;
+    });
+  };
+  if (touches("cluster") && !touches("price")) read.priced = priced;
   return read;
 }
 

@@ -40,6 +40,7 @@ class Resolver : private ResolveState {
                      rule,
                      open} {
     out_.run_changed = stated.run_changed;
+    priced_ = std::move(stated.priced);
   }
 
   Scenario resolve() {
@@ -57,6 +58,7 @@ class Resolver : private ResolveState {
     resilience();
     check_resilience();
     load_money(in_, places_, faults_, out_);
+    note_price_of_another_chip();
     for (const auto& p : in_.published()) out_.published.push_back(loaded<Scenario::Published>(p));
     defaults();
     if (!faults_.empty()) throw InputError(shortened());
@@ -186,6 +188,34 @@ class Resolver : private ResolveState {
     });
   }
 
+  /// The chip of a cluster as it is stated; empty: nobody can say.
+  std::string chip_of(proto::Cluster cluster) const {
+    try {
+      if (cluster.has_base()) {
+        const proto::Cluster own = cluster;
+        cluster = load_entry<proto::Cluster>(libraries_, own.base()).message;
+        lay_over(cluster, own);
+      }
+      if (cluster.node_override().has_gpu()) return cluster.node_override().gpu();
+      return cluster.has_node() ? load_entry<proto::Node>(libraries_, cluster.node()).message.gpu() : "";
+    } catch (const InputError&) {
+      return "";  // what the overrides put right
+    }
+  }
+
+  /// A price is stated for the chip beside it. Another chip in its place costs something else, and nobody has said
+  /// what.
+  void note_price_of_another_chip() {
+    if (!priced_ || !in_.price().has_gpu() || in_.price().model() != "stated" || !cluster_known_) return;
+    const std::string chip = chip_of(*priced_), &now = out_.cluster.node.gpu.name;
+    if (chip.empty() || chip == now) return;
+    out_.priced_for = chip;
+    out_.notes.push_back(fmt::format(
+        "price.gpu, {}, is what the scenario states for {}, and {} works in its place: dollars are those of a chip at "
+        "another's price (set price.gpu too, or price.model=rental with a date)",
+        in_.price().gpu(), chip, now));
+  }
+
   /// Figures of a chip on which no kernel's time hangs: calibrating asks for one, unfused attention for the other.
   void note_idle_figures() {
     const proto::Gpu& gpu = in_.cluster().gpu_override();
@@ -284,12 +314,20 @@ class Resolver : private ResolveState {
                        &places_, &libraries_, open_},
                       faults_);
     out_.training.reset();
+    engines_fill_the_cluster();
     if (!out_.rl || !out_.rl->rollout_cluster) return;
     const GpuSpec& writes = out_.rl->rollout_cluster->node.gpu;
     if (!cluster_known_ || in_.date().empty() || writes.name == out_.cluster.node.gpu.name) return;
     gather([&] {
       check_availability({in_.date(), in_.under_rule()}, writes, libraries_, places_, faults_, out_.notes);
     });
+  }
+
+  /// What the loader decided is said, as what profiles decide is.
+  void engines_fill_the_cluster() {
+    if (!out_.rl || !out_.rl->generates() || in_.rl().rollout().has_count() || open_) return;
+    in_.mutable_rl()->mutable_rollout()->set_count(out_.rl->rollout.replicas);
+    habits_used_.push_back(fmt::format("rl.rollout.count = {} (as many as the GPUs hold)", out_.rl->rollout.replicas));
   }
 
   void cluster_life() {
@@ -328,6 +366,7 @@ class Resolver : private ResolveState {
   }
 
   /// A loop may leave GPUs of its cluster alone, and have some elsewhere.
+  std::optional<proto::Cluster> priced_;  // StatedScenario's
   bool whole_loop() const { return out_.rl && sound("rl") && sound("training") && !open_ && out_.rl->gpus() > 0; }
   int gpus_at_risk() const { return whole_loop() ? out_.rl->gpus() : out_.cluster.gpus(); }
 
@@ -349,6 +388,14 @@ class Resolver : private ResolveState {
                                        std::pair("serving.decode", in_.serving().decode().memory_rule()),
                                        std::pair("rl.rollout", in_.rl().rollout().memory_rule())})
         if (rule != "stated" && setting.starts_with(std::string(path) + ".memory_share =")) return true;
+      // Of weights that are as their files publish them the fields' own defaults are not in force.
+      if (out_.serving) {
+        for (const PoolSpec& pool : out_.serving->pools)
+          for (const char* const field : {"weights", "weight_format", "expert_format", "scaling"})
+            if (pool.engine.weights_as_published &&
+                setting.starts_with(fmt::format("serving.{}.{} =", pool.name, field)))
+              return true;
+      }
       // A stated price says itself that it is one.
       // What the software decides is said behind it.
       const bool decided = std::any_of(decided_.begin(), decided_.end(), [&](const std::string& field) {

@@ -1,5 +1,6 @@
 // From what a text states to the scenario that runs: files and libraries are read, defaults filled in, laws checked.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "scenarios/proto/scenario.pb.h"
@@ -16,6 +17,8 @@ struct StatedScenario {
   Places places;
   Diagnostics faults;
   bool run_changed = false;  ///< Scenario::run_changed
+  /// As the text has it, where an override touches the cluster and none the price.
+  std::optional<proto::Cluster> priced;
 };
 
 /// Whether the plan is still to be chosen: nothing is said of it then.

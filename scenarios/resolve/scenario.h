@@ -156,6 +156,9 @@ struct Scenario {
   std::vector<Published> published;
   /// The command line changed what is run: `published` is of the file's own run, not of this one.
   bool run_changed = false;
+  /// The command line, or a study, put another chip in place of the one that the file states a price for: that chip.
+  /// Empty: `price.gpu` is the price of the chip that works, as far as anybody can know.
+  std::string priced_for;
   std::shared_ptr<const KernelCalibration> kernels;
   std::shared_ptr<const LinkCalibration> links;
   /// What the reader of a report should know about these inputs.
@@ -184,6 +187,7 @@ struct Scenario {
     field("uncertainty", &Scenario::uncertainty, {.resolved = true});
     field("published", &Scenario::published, {.cause = kLabel, .resolved = true});
     field.aside(&Scenario::run_changed, "the fields that were changed");
+    field.aside(&Scenario::priced_for, "the fields that were changed");
     field.aside(&Scenario::kernels, "calibration");
     field.aside(&Scenario::links, "calibration");
     field.aside(&Scenario::notes, "the fields they are about");

@@ -43,6 +43,19 @@ const CauseShare& share_of(const Waterfall& w, const std::string& id) {
   return w.causes.front();
 }
 
+TEST_CASE("one scenario stands beside itself with a field changed, and never in silence as it is", "[compare]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kSparse);
+  const Outcome changed = testing::flopcast("compare " + file + " --to training.schedule=1f1b");
+  CHECK(changed.code == 0);
+  CHECK_THAT(testing::one_line(changed.out), ContainsSubstring("From s to training.schedule=1f1b: "));
+  CHECK_THAT(changed.out, ContainsSubstring("schedule") && !ContainsSubstring("+0.000 s            +0.000 s"));
+  const Outcome same = testing::flopcast("compare " + file + " " + file + " --set training.schedule=1f1b");
+  CHECK_THAT(testing::one_line(same.out), ContainsSubstring("--to PATH=VALUE changes all but the first"));
+  CHECK(testing::flopcast("compare " + file + " --to training.schedule=1f1b --cause 1f1b").code == 2);
+  CHECK(testing::flopcast("compare h100_h800_h20_training --to training.schedule=1f1b").code == 2);
+}
+
 TEST_CASE("a 0 that stands for something else is said as what it stands for", "[compare]") {
   const ScenarioComparison c =
       compare({loaded(testing::kDense),

@@ -80,6 +80,20 @@ std::vector<std::string> figures(const google::protobuf::Descriptor& type) {
   return out;
 }
 
+TEST_CASE("a price that is stated for a chip is said to be that chip's when another takes its place") {
+  const std::string& text = kSmall;
+  const std::string chip = load_text(text).cluster.node.gpu.name;
+  CHECK(load_text(text).priced_for.empty());
+  CHECK(load_text(text, {"cluster.nodes=4"}).priced_for.empty());
+  const Scenario other = load_text(text, {"cluster.node=hgx-b200"});
+  CHECK(other.priced_for == chip);
+  CHECK_THAT(other.notes.back(), ContainsSubstring("is what the scenario states for " + chip));
+  CHECK(load_text(text, {"cluster.node_override.gpu=h20"}).priced_for == chip);
+  CHECK(load_text(text, {"cluster.node=hgx-b200", "price.gpu=4 USD/h"}).priced_for.empty());
+  const std::string free = replaced(text, "price { gpu: \"2 USD/h\" }", "");
+  CHECK(load_text(free, {"cluster.node=hgx-b200"}).priced_for.empty());
+}
+
 TEST_CASE("no factor takes a figure out of its bounds unnoticed") {
   const struct {
     const char* part;

@@ -1,5 +1,7 @@
 // Is a loop of reinforcement learning read as it stands, and is every slip met by a diagnostic that says where, what
 // and what instead?
+#include <algorithm>
+
 #include "scenarios/resolve/rl/rl_scenario.h"
 #include "tests/scenarios/fixture.h"
 
@@ -38,6 +40,17 @@ TEST_CASE("a loop is read with the step that updates it, which is no training of
   CHECK(load_text(kLoop).rl->loop == load_text(kLoop).rl->loop);
   const Scenario apart = load_text(kLoop, {"rl.placement=separate", "training.plan.data=8", "rl.rollout.count=8"});
   CHECK(apart.rl->gpus() == 16);
+}
+
+TEST_CASE("an engine of which nothing says how many replicas it has takes the GPUs that are free", "[scenarios][rl]") {
+  const std::string open = replaced(kLoop, "rollout { count: 16 }", "rollout { tensor: 4 }");
+  const Scenario in_turn = load_text(open);
+  CHECK(in_turn.rl->rollout.replicas == 4);
+  CHECK(std::ranges::count(in_turn.defaults_used, "rl.rollout.count = 4 (as many as the GPUs hold)") == 1);
+  CHECK(std::ranges::count(in_turn.defaults_used, "rl.rollout.count = 1") == 0);
+  const Scenario apart = load_text(open, {"rl.placement=separate", "training.plan.data=8"});
+  CHECK(apart.rl->rollout.replicas == 2);
+  CHECK(load_text(open, {"rl.rollout.count=1"}).rl->rollout.replicas == 1);
 }
 
 TEST_CASE("a measured histogram gives lengths their shape", "[scenarios][rl]") {

@@ -21,7 +21,7 @@ namespace flopcast {
 namespace {
 
 struct CompareArguments {
-  std::vector<std::string> scenarios, causes, sets, library_folders;
+  std::vector<std::string> scenarios, causes, sets, other_sets, library_folders;
   std::string measure;
   ResultFiles files;
   int workers = 0;
@@ -48,11 +48,29 @@ Line study_line(const Study& study, const CompareArguments& a, const Environment
 Line line_of(const CompareArguments& a, const Environment& environment) {
   const Libraries& libraries = environment.data().libraries();
   if (a.scenarios.size() == 1) {
-    if (const auto path = find_study(libraries, a.scenarios[0]))
-      return study_line(load_study(libraries, *path), a, environment);
+    const auto path = find_study(libraries, a.scenarios[0]);
+    if (path && !a.other_sets.empty())
+      throw InputError(
+          Diagnostic{"", 0, 0, "--to", "a study", "one or more scenarios: members of a study state what differs", ""});
+    if (path) return study_line(load_study(libraries, *path), a, environment);
   }
   Line line;
-  for (const std::string& name : a.scenarios) line.scenarios.push_back(resolve(name, environment, a.sets).value());
+  std::vector<std::string> names = a.scenarios, sets = a.sets;
+  if (names.size() == 1 && !a.other_sets.empty()) names.push_back(names.front());
+  for (const std::string& name : names) {
+    line.scenarios.push_back(resolve(name, environment, sets).value());
+    Scenario& scenario = line.scenarios.back();
+    if (line.scenarios.size() == 1) {
+      sets.insert(sets.end(), a.other_sets.begin(), a.other_sets.end());
+    } else if (scenario.name == line.scenarios.front().name) {
+      scenario.name =
+          a.other_sets.empty() ? scenario.name + ", again" : fmt::format("{}", fmt::join(a.other_sets, ", "));
+      if (a.other_sets.empty() && name == names.front())
+        line.notes.push_back(fmt::format(
+            "{} stands beside itself: what --set changes it changes in both; --to PATH=VALUE changes all but the first",
+            name));
+    }
+  }
   return line;
 }
 
@@ -62,11 +80,14 @@ ScenarioComparison comparison_of(const CompareArguments& a, const Line& line, co
     throw InputError(Diagnostic{"", 0, 0, "--cause", fmt::format("{} scenarios", line.scenarios.size()),
                                 "one scenario, in which the causes are turned on", ""});
   }
+  if (!a.causes.empty() && !a.other_sets.empty())
+    throw InputError(Diagnostic{"", 0, 0, "--to", "fields of another scenario", "either --to or --cause", ""});
   if (!a.causes.empty()) return compare(line.scenarios[0], causes_by_name(a.causes, line.scenarios[0]), options);
   if (line.scenarios.size() < 2) {
-    throw InputError(Diagnostic{
-        "", 0, 0, "", "one scenario",
-        fmt::format("two or more, or a study ({}), or causes (--cause)", fmt::join(study_names(libraries), ", ")), ""});
+    throw InputError(Diagnostic{"", 0, 0, "", "one scenario",
+                                fmt::format("two or more, or a study ({}), causes (--cause), or a change (--to)",
+                                            fmt::join(study_names(libraries), ", ")),
+                                ""});
   }
   return compare(line.scenarios, options);
 }
@@ -84,7 +105,7 @@ void run_compare(const CompareArguments& a) {
   }
   ScenarioComparison comparison = comparison_of(a, line, options, environment.data().libraries());
   comparison.title = line.title;
-  comparison.notes = line.notes;
+  comparison.notes.insert(comparison.notes.begin(), line.notes.begin(), line.notes.end());
   present(a.files, comparison);
 }
 
@@ -109,7 +130,9 @@ void add_compare_command(Command& program) {
   program.add_command<CompareArguments>(
       "compare", "Scenarios side by side, and what makes the difference, cause by cause",
       [](Command& command, CompareArguments& a) {
-        command.option("SCENARIO", a.scenarios, "Two or more scenarios, or one study, or one scenario with --cause")
+        command
+            .option("SCENARIO", a.scenarios,
+                    "Two or more scenarios, or one study, or one scenario with --to or --cause")
             .required()
             .values(Values::scenarios);
         command
@@ -123,6 +146,12 @@ void add_compare_command(Command& program) {
                     "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")
             .one_of(measure_ids());
         add_set_option(command, a.sets, "Override a field in all of them");
+        command
+            .option("--to", a.other_sets,
+                    "Override a field in all but the first; of one scenario: in a copy that stands beside it")
+            .value_name("PATH=VALUE")
+            .repeated()
+            .values(Values::assignments);
         add_workers_option(command, a.workers);
         a.files.add_to(command, "result", "with the waterfalls as pictures");
         add_library_option(command, a.library_folders);

@@ -15,6 +15,7 @@
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/text_table.h"
 #include "analysis/studies/sweep/sweep_run.h"
+#include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/text/text_file.h"
 #include "sim/jobs/mpi_jobs.h"
 #include "sim/jobs/process.h"
@@ -90,6 +91,24 @@ void tell_faults(const SqliteFile& file, const StoredSweep& sweep) {
   if (all > kShown) show(fmt::format("          and {} more: `flopcast sweep show {}`\n", all - kShown, file.path()));
 }
 
+/// Chips are varied, and the price of one of them stands for all, whatever dollars are kept.
+bool one_price_for_all(const SweepStudy& study) {
+  const auto varies = [&](std::string_view path) {
+    return std::any_of(study.axes.begin(), study.axes.end(), [&](const SweepAxis& axis) {
+      return std::any_of(axis.values.begin(), axis.values.end(), [&](const AxisValue& value) {
+        return std::any_of(value.sets.begin(), value.sets.end(),
+                           [&](const std::string& assignment) { return assignment.starts_with(path); });
+      });
+    });
+  };
+  const auto base = study.bases.find(study.scenario);
+  if (base == study.bases.end() || !base->second.message->price().has_gpu()) return false;
+  const bool chips = varies("cluster.node=") || varies("cluster.base=") || varies("cluster.node_override.gpu=");
+  const bool dollars = std::any_of(study.keep.begin(), study.keep.end(),
+                                   [](const std::string& name) { return name.find("usd") != std::string::npos; });
+  return chips && dollars && base->second.message->price().model() == "stated" && !varies("price");
+}
+
 void tell(const SweepStudy& study, const SweepSummary& summary, const std::string& file) {
   if (summary.other_build)
     remark(fmt::format("flopcast: {} results of another build of flopcast were kept; --fresh runs all again",
@@ -99,6 +118,12 @@ void tell(const SweepStudy& study, const SweepSummary& summary, const std::strin
                         format_integer(static_cast<double>(study.product)), summary.run.done, summary.kept, file),
             terminal_style(stdout).width(), "  ") +
        "\n");
+  if (one_price_for_all(study))
+    show(wrap(fmt::format("The study varies chips, and the price that {} states for its own, {}, stands for them all: "
+                          "dollars do not tell which chip is cheaper. A joint axis gives each its price.gpu.",
+                          study.scenario, study.bases.at(study.scenario).message->price().gpu()),
+              terminal_style(stdout).width(), "") +
+         "\n");
   const SqliteFile store = open_store(file, SqliteFile::Access::read);
   tell_faults(store, stored_sweep(store, study.name));
 }

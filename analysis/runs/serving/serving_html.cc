@@ -231,10 +231,16 @@ std::string to_html(const ServingReport& r, const ServingExplanation& explanatio
                         name(r.state)));
   // Where prompts and answers have GPUs of their own, a figure per node is of those alone.
   const bool apart = r.pools.size() > 1;
-  std::string found = fmt::format(
-      "{:.1f} output tokens per second and GPU{}, {} per {}; {} input tokens per second and {}. ", r.output_per_gpu,
-      apart ? ", over GPUs of every kind" : "", format_count(r.output_per_node), apart ? "node that answers" : "node",
-      format_count(r.input_per_node), apart ? "node that computes prompts" : "node");
+  std::string found = fmt::format("{:.1f} output tokens per second and GPU{}", r.output_per_gpu,
+                                  apart ? ", over GPUs of every kind" : "");
+  const int node = r.scenario.cluster.node.gpus;
+  if (r.serving().gpus() < node)  // part of a node gives no node's tokens
+    found += fmt::format("; {:.1f} input tokens per second and GPU{}. ", r.input_per_node / node,
+                         apart ? " that computes prompts" : "");
+  else
+    found += fmt::format(", {} per {}; {} input tokens per second and {}. ", format_count(r.output_per_node),
+                         apart ? "node that answers" : "node", format_count(r.input_per_node),
+                         apart ? "node that computes prompts" : "node");
   if (r.all.tpot.mean() > 0) found += fmt::format("A user sees {:.1f} tokens per second. ", 1 / r.all.tpot.mean());
   page.headline(found +
                 fmt::format("{} of requests are answered as promised.", format_percent(r.all.slo_attainment())));

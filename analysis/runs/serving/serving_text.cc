@@ -84,7 +84,8 @@ std::string throughput_table(const ServingReport& r, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
   table.header({"throughput", "tokens/s", "per node", "per GPU", ""});
   const auto row = [&](const char* what, double per_node, double gpus, const std::string& note) {
-    table.row({what, format_count(per_node * gpus / node), format_count(per_node),
+    // Part of a node gives no node's tokens: what a whole one would give is said nowhere.
+    table.row({what, format_count(per_node * gpus / node), gpus < node ? "" : format_count(per_node),
                fmt::format("{:.1f}", per_node / node), note});
   };
   const double cached =

@@ -257,6 +257,11 @@ ScenarioComparison compare(const std::vector<Scenario>& scenarios, const Compare
   check_measure(scenarios[0], options);
   ScenarioComparison out;
   out.scenarios = replay_all(scenarios, options);
+  for (const Scenario& s : scenarios) {
+    if (!s.priced_for.empty())
+      out.notes.push_back(fmt::format("{}: dollars are of {} at the price that is stated for {}", s.name,
+                                      s.cluster.node.gpu.name, s.priced_for));
+  }
   for (std::size_t i = 1; i < scenarios.size(); ++i) {
     Between found;
     try {

@@ -156,6 +156,19 @@ class RlLoader : private RlDraft {
       fault("rollout.max_waiting", fmt::format("{}", in_.rollout().max_waiting()), "nothing: every answer waits");
     out_->rollout.engine.scheduler.max_waiting = std::numeric_limits<int>::max() / 2;
     out_->rollout.prefix.block_tokens = out_->rollout.page_tokens;
+    if (!in_.rollout().has_count()) out_->rollout.replicas = as_many_as_fit();
+  }
+
+  /// Replicas that have all GPUs which nothing else has: nobody rents a cluster to leave most of it idle.
+  int as_many_as_fit() const {
+    const int each = out_->rollout.engine.plan.gpus();
+    const ClusterSpec* const cluster = engine_cluster();
+    if (!cluster || context_.open || each < 1) return 1;
+    std::int64_t free = cluster->gpus();
+    if (!out_->rollout_cluster) free -= out_->loop.aside_gpus();
+    if (out_->separate() && !out_->rollout_cluster)
+      free -= out_->trainer_gpus() - static_cast<std::int64_t>(each) * out_->loop.overlap;
+    return static_cast<int>(std::max<std::int64_t>(1, free / each));
   }
 
   void elsewhere() {

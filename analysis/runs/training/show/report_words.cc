@@ -94,6 +94,10 @@ std::string plan_line(const TrainingConfig& config) {
   return line + fmt::format(", {} micro-batch{}", micro_batches, micro_batches == 1 ? "" : "es");
 }
 
+std::string cost_cell(Usd cost) { return cost > Usd(0) ? format_usd(cost) : "no price"; }
+
+std::string and_cost(Usd cost) { return cost > Usd(0) ? ", " + format_usd(cost) : ""; }
+
 std::string headline(const TrainingReport& report) {
   std::string text = is_inferred(report) ? "Inferred, not measured: one step" : "One step";
   text += fmt::format(" takes {}: {} tokens at {} MFU (causal), {} tokens per day.", format_time(report.step_time),
@@ -102,9 +106,9 @@ std::string headline(const TrainingReport& report) {
   if (report.projection) {
     double tokens = 0;
     for (const PhaseProjection& phase : report.projection->phases) tokens += phase.tokens;
-    text += fmt::format(" The whole run of {} tokens takes {} GPU-hours: {}, {}.", format_count(tokens),
+    text += fmt::format(" The whole run of {} tokens takes {} GPU-hours: {}{}.", format_count(tokens),
                         format_count(report.projection->gpu_hours), format_days(report.projection->elapsed),
-                        format_usd(report.projection->cost));
+                        and_cost(report.projection->cost));
   }
   return text;
 }

@@ -11,7 +11,11 @@ std::string plural(double count, const std::string& noun);  ///< "1 node", "4 no
 std::string cluster_line(const ClusterSpec& cluster);       ///< "2,048 x NVIDIA H800 SXM, 256 nodes of 8, ..."
 std::string plan_line(const TrainingConfig& config);        ///< "DeepSeek-V3: pipeline 16 x data 128, ..."
 std::string headline(const TrainingReport& report);         ///< what was found, in one or two sentences
-std::string whose_parts(const TrainingReport& report);      ///< whose time the parts of the step are
+/// Of a run without a price: "no price", which is not the same as $0; and nothing in a sentence. @{
+std::string cost_cell(Usd cost);
+std::string and_cost(Usd cost);  ///< ", $5.6 M"
+/// @}
+std::string whose_parts(const TrainingReport& report);  ///< whose time the parts of the step are
 /// Whether GPUs wait for their hosts long enough to be shown.
 bool waits_for_host(const TrainingReport& report);
 /// "Inside passes, 3.3 s (31 %) wait for communication."

@@ -172,11 +172,11 @@ std::string phases_table(const Projection& projection, const TextStyle& style) {
   for (const PhaseProjection& phase : projection.phases) {
     table.row({phase.name, phase.tokens > 0 ? format_count(phase.tokens) : "",
                phase.step_time > Seconds(0) ? format_time(phase.step_time) : "", format_integer(phase.gpu_hours),
-               days(phase.time.total()), format_usd(phase.cost), format_energy(phase.energy), phase_text(phase)});
+               days(phase.time.total()), cost_cell(phase.cost), format_energy(phase.energy), phase_text(phase)});
   }
   if (projection.phases.size() > 1) {
     table.row({"together", "", "", format_integer(projection.gpu_hours), days(projection.elapsed),
-               format_usd(projection.cost), format_energy(projection.energy), ""});
+               cost_cell(projection.cost), format_energy(projection.energy), ""});
   }
   return table.render(style);
 }

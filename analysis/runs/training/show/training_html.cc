@@ -38,7 +38,8 @@ void add_head(const TrainingReport& r, std::span<const Metric> found, Page& page
   add_key_figure(found, "training.tokens_per_day", figures, "tokens per day");
   add_key_figure(found, "projection.gpu_hours", figures, "GPU-hours, whole run");
   add_key_figure(found, "projection.days", figures, "days, whole run");
-  add_key_figure(found, "projection.cost_usd", figures, "cost, whole run");
+  if (r.projection && r.projection->cost > Usd(0))
+    add_key_figure(found, "projection.cost_usd", figures, "cost, whole run");
   add_key_figure(found, "projection.energy_joules", figures, "energy, whole run");
   add_key_figure(found, "training.peak_memory_bytes", figures, "memory of the fullest GPU",
                  "of " + format_bytes(r.scenario.cluster.node.gpu.hbm_usable()));
@@ -272,23 +273,23 @@ void add_run(const TrainingReport& r, Page& page) {
          phase.given ? std::vector<double>{0, 0, 0, 0, 0, 0, 0, phase.gpu_hours}
                      : std::vector<double>{hours(t.steady), hours(t.ramp), hours(t.checkpoints), hours(t.lost_work),
                                            hours(t.restarts), hours(t.planned), hours(t.repair_waits), 0},
-         format_usd(phase.cost),
+         report_words::cost_cell(phase.cost),
          {}});
     table.rows.push_back({phase.name, phase.tokens > 0 ? format_count(phase.tokens) : "",
                           phase.step_time > Seconds(0) ? format_time(phase.step_time) : "",
                           format_integer(phase.gpu_hours), fmt::format("{:.2f}", in_days(phase.time.total())),
-                          format_usd(phase.cost), format_energy(phase.energy),
+                          report_words::cost_cell(phase.cost), format_energy(phase.energy),
                           phase.given    ? "given: " + phase.source
                           : phase.scaled ? "scaled by FLOP"
                                          : ""});
   }
   if (projection.phases.size() > 1) {
     table.rows.push_back({"together", "", "", format_integer(projection.gpu_hours),
-                          fmt::format("{:.2f}", in_days(projection.elapsed)), format_usd(projection.cost),
+                          fmt::format("{:.2f}", in_days(projection.elapsed)), report_words::cost_cell(projection.cost),
                           format_energy(projection.energy), ""});
   }
-  chart.title = fmt::format("The run takes {} GPU-hours, {}, {}", format_count(projection.gpu_hours),
-                            format_days(projection.elapsed), format_usd(projection.cost));
+  chart.title = fmt::format("The run takes {} GPU-hours, {}{}", format_count(projection.gpu_hours),
+                            format_days(projection.elapsed), report_words::and_cost(projection.cost));
   chart.caption = "Phase by phase, and what their GPU-hours are made of.";
   page.heading("The whole run");
   page.figure(drawing_of(chart));
