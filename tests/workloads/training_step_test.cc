@@ -103,8 +103,8 @@ TEST_CASE("under oversubscribed leaves one GPU of every node gives the step of a
 }
 
 TEST_CASE("stages and groups that do not end where nodes end: every GPU replayed gives the folded step") {
-  // Three nodes of eight: stages of six GPUs, so that some replicas' messages and sequences stay in a node and others do
-  // not. A slow network shows it.
+  // Three nodes of eight: stages of six GPUs, so that some replicas' messages and sequences stay in a node and others
+  // do not. A slow network shows it.
   const auto plan = GENERATE(as<std::string>{}, "data=3", "context=3");
   std::vector<std::string> sets{"cluster.nodes=3",
                                 "model=llama-2-7b",

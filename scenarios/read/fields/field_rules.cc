@@ -18,52 +18,6 @@
 namespace flopcast {
 namespace {
 
-/// "vllm-0.9" is version 0.9 of "vllm"; what stands behind a version ("-eager") is no part of it.
-struct VersionedName {
-  std::string family;
-  std::vector<int> version;
-};
-VersionedName versioned(const std::string& name) {
-  VersionedName out;
-  std::size_t at = name.find('-');
-  while (at != std::string::npos && at + 1 < name.size() && (name[at + 1] < '0' || name[at + 1] > '9'))
-    at = name.find('-', at + 1);
-  if (at == std::string::npos || at + 1 >= name.size()) return out;
-  const char* next = name.data() + at + 1;
-  const char* const end = name.data() + name.size();
-  for (int number = 0; next < end; ++next) {
-    const auto [rest, error] = std::from_chars(next, end, number);
-    if (error != std::errc()) break;
-    out.version.push_back(number);
-    next = rest;
-    if (next == end || *next != '.') break;
-  }
-  out.family = name.substr(0, at);
-  return out;
-}
-
-/// Of what has versions: which of them come before and after the one that there is not.
-std::string versions_beside(const std::string& found, const std::vector<std::string>& candidates) {
-  const VersionedName wanted = versioned(found);
-  if (wanted.version.empty()) return {};
-  const std::string* before = nullptr;
-  const std::string* after = nullptr;
-  for (const std::string& candidate : candidates) {
-    const VersionedName other = versioned(candidate);
-    if (other.family != wanted.family || other.version.empty()) continue;
-    if (other.version == wanted.version) return {};  // written otherwise
-    const bool earlier = other.version < wanted.version;
-    const std::string*& nearest = earlier ? before : after;
-    if (nearest == nullptr ||
-        (earlier ? versioned(*nearest).version < other.version : other.version < versioned(*nearest).version))
-      nearest = &candidate;
-  }
-  if (before == nullptr && after == nullptr) return {};
-  const std::string earlier = before != nullptr ? *before : "none", later = after != nullptr ? *after : "none";
-  return fmt::format("; of the versions of {} the nearest before it is {}, the nearest after it {}", wanted.family,
-                     earlier, later);
-}
-
 namespace pb = google::protobuf;
 using Field = pb::FieldDescriptor;
 
@@ -102,7 +56,8 @@ std::string versions_beside(const std::string& found, const std::vector<std::str
   std::optional<std::pair<std::vector<int>, std::string>> before, after;
   for (const std::string& candidate : candidates) {
     const std::optional<VersionedName> there = versioned(candidate);
-    if (!there || there->software != asked->software || there->version == asked->version) continue;
+    if (!there || there->software != asked->software) continue;
+    if (there->version == asked->version) return {};  // written otherwise
     if (!asked->behind.empty() && there->behind != asked->behind) continue;
     const std::pair named(there->version, candidate);
     if (there->version < asked->version && (!before || *before < named)) before = named;
