@@ -1,5 +1,5 @@
 // Does a cell get the prices back that were left in it, and never those of another?
-#include "workloads/serving/pricing/corner_cache.h"
+#include "workloads/serving/pricing/grids.h"
 
 #include <unordered_map>
 

@@ -13,37 +13,6 @@ constexpr double kTicksPerMicrosecond = 1e6;
 constexpr double kPromptNodes = 2;  // to an octave of tokens, and of cached tokens
 constexpr double kEdgeKernels = 4;  // embedding, norm, head, sampling
 
-/// Whole numbers: every one up to 16, then eight to an octave.
-class CountGrid {
- public:
-  static double value(std::size_t node) {
-    static const std::array<double, kListed> kValues = [] {
-      std::array<double, kListed> values{};
-      for (std::size_t i = 0; i < kListed; ++i) values[i] = reckoned(i);
-      return values;
-    }();
-    return node < kListed ? kValues[node] : reckoned(node);
-  }
-  /// The node at or below `x` (at least 1), and how far x is on the way to the next one.
-  static std::pair<std::size_t, double> below(double x) {
-    x = std::max(1.0, x);
-    std::size_t node = x < kEach ? static_cast<std::size_t>(x) - 1
-                                 : kEach - 1 + static_cast<std::size_t>(std::log2(x / kEach) * kPerOctave);
-    while (node > 0 && value(node) > x) --node;
-    while (value(node + 1) <= x) ++node;
-    return {node, (x - value(node)) / (value(node + 1) - value(node))};
-  }
-
- private:
-  static constexpr std::size_t kEach = 16;
-  static constexpr double kPerOctave = 8;
-  static constexpr std::size_t kListed = 256;  // up to 2^34: each iteration asks for several
-  static double reckoned(std::size_t node) {
-    if (node < kEach) return static_cast<double>(node + 1);
-    return std::round(kEach * std::exp2(static_cast<double>(node - kEach + 1) / kPerOctave));
-  }
-};
-
 /// Sizes on a logarithmic grid, `per_octave` nodes to an octave, from 1 on.
 std::pair<std::size_t, double> log_node(double x, double per_octave) {
   const double at = std::log2(std::max(1.0, x)) * per_octave;
@@ -87,22 +56,8 @@ double prompt_parts(const EngineConfig& engine, std::int64_t tokens) {
 
 }  // namespace
 
-double with_exchange(const MoeBlocks& b, bool two_micro_batches, StepKind kind) {
-  if (!two_micro_batches) return b.attention + b.experts + b.dispatch + b.combine;
-  if (kind == StepKind::decode) return std::max(b.attention + b.experts, b.dispatch + b.combine);
-  const auto beside = [](double x, double y) { return std::max(x, y) / 2; };
-  return beside(b.attention, b.dispatch) + beside(b.attention, b.combine) + beside(b.experts, b.dispatch) +
-         beside(b.experts, b.combine);
-}
-
-MoeBlocks between(const MoeBlocks& low, const MoeBlocks& high, double way) {
-  const auto at = [way](double here, double there) { return here * (1 - way) + there * way; };
-  return {at(low.attention, high.attention), at(low.experts, high.experts), at(low.dispatch, high.dispatch),
-          at(low.combine, high.combine)};
-}
-
 IterationPricer::IterationPricer(ForwardSetting setting)
-    : forward_(std::make_unique<ForwardModel>(std::move(setting))) {
+    : forward_(std::make_unique<ForwardModel>(std::move(setting))), layers_(forward_.get()) {
   request_overhead_ = ticks_of_us(constant(forward_->setting(), &EngineConstants::request_us));
   const std::string& sizes = forward_->setting().engine.graph_sizes;
   if (!sizes.empty()) graph_sizes_ = parse_graph_sizes(sizes).value_or(std::vector<int>{});
@@ -113,75 +68,10 @@ IterationPricer::IterationPricer(ForwardSetting setting)
 IterationPricer::~IterationPricer() = default;
 
 IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
-    : fixed_iteration_(iteration), fixed_per_token_(per_prompt_token) {}
-
-IterationPricer::Layers IterationPricer::price_layers(double tokens, StepKind kind, Split split) const {
-  const double batches = micro_batches(split);
-  Layers sum;
-  for (const bool moe : {false, true}) {
-    const int layers = moe ? forward_->moe_layers() : forward_->dense_layers();
-    if (layers == 0) continue;
-    const LayerTime layer = forward_->layer(tokens, moe, kind, split == two);
-    PassTime attention = layer.projections;
-    attention += layer.shared_experts;
-    attention += layer.all_reduces;
-    PassTime own = attention;
-    own += layer.dispatch;
-    own += layer.combine;
-    GpuPass all = pass_of(own) * (batches * layers), ffn = pass_of(layer.ffn) * (batches * layers);
-    if (moe) {
-      sum.blocks = {batches * in_microseconds(attention.time), batches * in_microseconds(layer.ffn.time),
-                    batches * in_microseconds(layer.dispatch.time), batches * in_microseconds(layer.combine.time)};
-      all.gpu_us = ffn.gpu_us = 0;
-    }
-    sum.own += all;
-    (moe ? sum.experts : sum.own) += ffn;
-  }
-  return sum;
-}
-
-const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKind kind, Split split) {
-  auto& known = layers_[static_cast<std::size_t>(kind)][split];
-  if (node >= known.size()) known.resize(node + 1);
-  if (!known[node]) known[node] = std::make_unique<const Layers>(price_layers(CountGrid::value(node), kind, split));
-  return *known[node];
-}
-
-IterationPricer::LayersBetween IterationPricer::layers_between(double tokens, StepKind kind, Split split) {
-  const auto [node, way] = CountGrid::below(tokens / micro_batches(split));
-  const Layers& low = layers(node, kind, split);
-  return {&low, way > 0 ? &layers(node + 1, kind, split) : &low, way};
-}
-
-/// Not interpolated: kernels come whole.
-void IterationPricer::count_kernels(GpuPass& pass, const Layers& layers, double cores, Split split) const {
-  const double all = micro_batches(split) * forward_->setting().engine.model.layers;
-  pass.kernels = layers.own.kernels + layers.experts.kernels + all * cores;
-  pass.pieces = all * (1 + cores);  // a graph behind each core
-}
-
-/// All layers for `tokens`; routed experts work on the mean of all groups. With two micro-batches the last combine of
-/// the pass has nothing to hide behind.
-GpuPass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind, const GpuPass& attention,
-                                     Split split) {
-  const LayersBetween own = layers_between(tokens, kind, split);
-  const LayersBetween mean = mean_tokens == tokens ? own : layers_between(mean_tokens, kind, split);
-  const int dense = forward_->dense_layers(), moe = forward_->moe_layers();
-  MoeBlocks blocks = own.of(&Layers::blocks);
-  blocks.attention += attention.gpu_us;
-  blocks.experts = mean.of(&Layers::blocks).experts;
-  GpuPass cores = attention * (dense + moe);
-  cores.gpu_us = attention.gpu_us * dense;
-  GpuPass pass = own.of(&Layers::own);
-  pass += mean.of(&Layers::experts);
-  pass += cores;
-  pass.gpu_us += moe * with_exchange(blocks, split == two, kind) + (split == two ? blocks.combine / 2 : 0);
-  count_kernels(pass, *own.low, attention.kernels, split);
-  return pass;
-}
+    : layers_(nullptr), fixed_iteration_(iteration), fixed_per_token_(per_prompt_token) {}
 
 GpuPass IterationPricer::decode_attention(double batch, double kv_per_request, Split split, int queries) {
-  const double halves = split == one || batch < 2 ? 1 : 2;
+  const double halves = split == Split::one || batch < 2 ? 1 : 2;
   const auto at = [&](std::size_t requests, std::size_t length) {
     const std::uint64_t k = key(requests, length, static_cast<std::size_t>(queries));
     const auto found = decode_nodes_.find(k);
@@ -208,7 +98,7 @@ GpuPass IterationPricer::decode_attention(double batch, double kv_per_request, S
 /// Requests of one iteration differ in length. The kernel is priced for as many alike ones with the same
 /// tokens and the same query-key pairs: q = Q / n, kv = P / Q + q / 2. Interpolated in the logarithm of all
 /// three, and in shares and power beside the time.
-IterationPricer::BySplit<GpuPass> IterationPricer::prompt_attention(const PromptLoad& prompts) {
+BySplit<GpuPass> IterationPricer::prompt_attention(const PromptLoad& prompts) {
   const double n = static_cast<double>(prompts.requests), q = static_cast<double>(prompts.tokens) / n;
   const double kv =
       std::max(q, 0.5 * static_cast<double>(prompts.twice_pairs) / static_cast<double>(prompts.tokens) + q / 2);
@@ -226,10 +116,10 @@ IterationPricer::BySplit<GpuPass> IterationPricer::prompt_attention(const Prompt
     }
     if (weight <= 0) continue;
     if (corners[corner] == nullptr) corners[corner] = &prompt_node(node);
-    for (const Split split : splits()) sum[split].add((*corners[corner])[split], weight);
+    for (const Split split : layers_.splits()) sum[split].add((*corners[corner])[split], weight);
   }
   BySplit<GpuPass> out;
-  for (const Split split : splits()) {
+  for (const Split split : layers_.splits()) {
     const double time = std::exp(sum[split].log_us);
     out[split] = {
         time, time, time * sum[split].sm_share, time * sum[split].joules_per_us, core_kernels(StepKind::prompt), 0};
@@ -242,8 +132,8 @@ const IterationPricer::PromptNode& IterationPricer::prompt_node(const std::array
   if (!unknown) return place->second;
   const double tokens = log_value(node[1], kPromptNodes);
   const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPromptNodes)};
-  for (const Split split : splits()) {
-    const GpuPass pass = pass_of(forward_->attention(shape, split == two));
+  for (const Split split : layers_.splits()) {
+    const GpuPass pass = pass_of(forward_->attention(shape, split == Split::two));
     place->second[split] = {std::log(pass.gpu_us), pass.on_sms_us / pass.gpu_us, pass.joules / pass.gpu_us};
   }
   return place->second;
@@ -281,7 +171,7 @@ GpuPass IterationPricer::drafts(double batch, double kv_per_request, bool with_d
     return out;
   }
   GpuPass once = draft_layer(batch);
-  once += decode_attention(batch, kv_per_request, one, 1);
+  once += decode_attention(batch, kv_per_request, Split::one, 1);
   once += edges(batch);
   once.kernels = once.pieces = 0;  // in the graph of the pass
   return once * deep;
@@ -315,7 +205,7 @@ double IterationPricer::core_kernels(StepKind kind) {
 /// A pass over prompts of a model that drafts, so that its cache has them.
 double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
   const auto tokens = static_cast<double>(prompts.tokens);
-  GpuPass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention(prompts)[one], one);
+  GpuPass pass = layers_.pass(tokens, tokens, StepKind::prompt, prompt_attention(prompts)[Split::one], Split::one);
   pass += edges(std::max<double>(1, static_cast<double>(prompts.finishing)));
   return launched_one_by_one(pass, forward_->setting(), StepKind::prompt, tokens);
 }
@@ -324,9 +214,9 @@ double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
 template <class PassAs, class Launched>
 double IterationPricer::fastest(PassAs&& pass_as, Launched&& launched) const {
   constexpr double kNoBound = std::numeric_limits<double>::infinity();
-  const GpuPass whole = pass_as(one);
-  if (!may_split()) return launched(whole, kNoBound);
-  const GpuPass halved = pass_as(two);
+  const GpuPass whole = pass_as(Split::one);
+  if (!layers_.may_split()) return launched(whole, kNoBound);
+  const GpuPass halved = pass_as(Split::two);
   const bool split_first = halved.gpu_us < whole.gpu_us;
   const double first = launched(split_first ? halved : whole, kNoBound);
   return std::min(first, launched(split_first ? whole : halved, first));
@@ -355,7 +245,7 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool 
                    in_microseconds(draft_host(engine, depth(engine, with_drafts)));
   const auto pass_as = [&](Split split) {
     const GpuPass attention = decode_attention(b, kv, split, 1 + depth(engine, with_drafts));
-    GpuPass pass = layers_pass(tokens, tokens, StepKind::decode, attention, split);
+    GpuPass pass = layers_.pass(tokens, tokens, StepKind::decode, attention, split);
     pass += beside;
     return pass;
   };
@@ -421,7 +311,7 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   const double tokens = static_cast<double>(prompts.tokens) / parts + b * (1 + depth(engine, with_drafts)) / stages;
   GpuPass decoding;
   if (batch > 0)
-    decoding = decode_attention(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), one, 1);
+    decoding = decode_attention(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), Split::one, 1);
   const double mean = mean_tokens > 0 ? mean_tokens / parts : tokens;
   const double sequences = b + static_cast<double>(prompts.finishing);
   GpuPass beside = edges(std::max(1.0, sequences));
@@ -436,7 +326,7 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
     GpuPass attention = cores[split] * (1 / parts);
     attention.kernels = core_kernels(StepKind::prompt);
     attention += decoding;
-    GpuPass pass = layers_pass(tokens, mean, StepKind::prompt, attention, split);
+    GpuPass pass = layers_.pass(tokens, mean, StepKind::prompt, attention, split);
     pass += beside;
     return pass;
   };
@@ -456,8 +346,7 @@ Ticks IterationPricer::lone_prompt(std::int32_t tokens, std::int32_t cached) {
 }
 
 Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {
-  GpuPass pass;
-  count_kernels(pass, *layers_between(tokens, kind, one).low, attention_kernels, one);
+  GpuPass pass = layers_.launched(tokens, kind, attention_kernels);
   pass.kernels += kEdgeKernels;
   return ticks_of_us(launch_us(forward_->setting(), launches(pass, forward_->setting(), kind, tokens), kind));
 }
@@ -478,7 +367,7 @@ double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {
   if (!forward_ || batch == 0) return 0;
   const double b = static_cast<double>(batch), per_request = std::max(1.0, static_cast<double>(kv) / b);
   const EngineConfig& engine = forward_->setting().engine;
-  const Split split = may_split() ? two : one;
+  const Split split = layers_.may_split() ? Split::two : Split::one;
   const double cores =
       decode_attention(b, per_request, split, 1 + engine.speculation.depth_at(b)).gpu_us * engine.model.layers;
   return cores * kTicksPerMicrosecond / static_cast<double>(decode(batch).at(kv));

@@ -5,16 +5,16 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "workloads/serving/base/clock.h"
-#include "workloads/serving/pricing/corner_cache.h"
 #include "workloads/serving/pricing/decode_curve.h"
 #include "workloads/serving/pricing/forward.h"
 #include "workloads/serving/pricing/gpu_pass.h"
+#include "workloads/serving/pricing/grids.h"
+#include "workloads/serving/pricing/layer_sums.h"
 #include "workloads/serving/pricing/lone_prompts.h"
 
 namespace flopcast {
@@ -33,20 +33,6 @@ struct PromptLoad {
     twice_pairs += piece * (2 * cached + piece);
   }
 };
-
-/// Blocks of a layer with experts, both micro-batches together where there are two. Any unit of time.
-struct MoeBlocks {
-  double attention = 0;  ///< and shared experts
-  double experts = 0;    ///< routed ones
-  double dispatch = 0, combine = 0;
-};
-MoeBlocks between(const MoeBlocks& low, const MoeBlocks& high, double way);
-/// What the layer takes. With two micro-batches each exchange of one half runs beside computation of the other. Prompts
-/// go through the blocks in turn (DeepSeek-V3 report 3.4.1): attention of one half beside dispatch or combine of the
-/// other, experts likewise; a pair of blocks takes as long as the longer one. For decoding attention is cut so that the
-/// blocks match (deepseek-ai/open-infra-index, day 6: "5-stage pipeline"): a layer takes what both halves compute, or
-/// what both exchange.
-double with_exchange(const MoeBlocks& blocks, bool two_micro_batches, StepKind kind);
 
 /// Prices iterations of one kind of replica. Not thread-safe: it fills its tables when asked.
 class IterationPricer {
@@ -82,38 +68,6 @@ class IterationPricer {
   double graph_batch(double batch) const;
 
  private:
-  /// A pass as one batch or as two micro-batches.
-  enum Split : std::uint8_t { one, two };
-  static constexpr std::array kSplits = {one, two};
-  template <class T>
-  using BySplit = std::array<T, 2>;
-  bool may_split() const { return forward_->setting().engine.two_micro_batches; }
-  std::span<const Split> splits() const { return std::span(kSplits).first(may_split() ? 2 : 1); }
-  static double micro_batches(Split split) { return split == two ? 2 : 1; }
-
-  /// All layers at a node of the grid, all micro-batches together, attention's cores apart: sums, for iterations ask
-  /// for no part of a layer alone.
-  struct Layers {
-    GpuPass own;       ///< what the tokens of an attention group take; `gpu_us` of dense layers alone
-    GpuPass experts;   ///< routed ones, which work on the mean of all groups; no `gpu_us`
-    MoeBlocks blocks;  ///< of one layer with experts: what may run beside what
-  };
-  struct LayersBetween {
-    const Layers *low, *high;
-    double way;  ///< from the one to the other
-    template <class Part>
-    Part of(Part Layers::*part) const {
-      return between(low->*part, high->*part, way);
-    }
-  };
-  Layers price_layers(double tokens, StepKind kind, Split split) const;
-  const Layers& layers(std::size_t node, StepKind kind, Split split);
-  LayersBetween layers_between(double tokens, StepKind kind, Split split);
-  /// @param cores kernels of one micro-batch in one layer
-  void count_kernels(GpuPass& pass, const Layers& layers, double cores, Split split) const;
-  /// @param attention cores of one layer, their kernels counted as those of one micro-batch
-  GpuPass layers_pass(double tokens, double mean_tokens, StepKind kind, const GpuPass& attention, Split split);
-
   /// Attention of prompts at a node of its grid.
   struct PromptCore {
     double log_us = 0;
@@ -144,12 +98,12 @@ class IterationPricer {
   double decode_us(std::int64_t batch_node, std::int64_t length_node, bool with_drafts);
   DecodeCurve make_curve(std::int64_t batch, bool drafts);
 
-  std::unique_ptr<ForwardModel> forward_;     // none: fixed times
+  std::unique_ptr<ForwardModel> forward_;  // none: fixed times
+  LayerSums layers_;
   std::unique_ptr<IterationPricer> drafter_;  // a model that drafts; none: no such
   std::vector<int> graph_sizes_;              // batches with a graph; empty: all
   double core_kernels_[2] = {-1, -1};         // by kind; below 0: not counted yet
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
-  std::vector<std::unique_ptr<const Layers>> layers_[2][2];  // by kind, split and node; null: not asked for yet
   std::unordered_map<std::uint64_t, PromptNode> prompt_nodes_;
   CornerCache<PromptNode> prompt_cells_;  // of them
   LonePrompts lone_prompts_;
