@@ -27,6 +27,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// The chip of a cluster as it is stated; empty: nobody can say.
+std::string chip_of(proto::Cluster cluster, const Libraries& libraries) {
+  try {
+    if (cluster.has_base()) {
+      const proto::Cluster own = cluster;
+      cluster = load_entry<proto::Cluster>(libraries, own.base()).message;
+      lay_over(cluster, own);
+    }
+    if (cluster.node_override().has_gpu()) return cluster.node_override().gpu();
+    return cluster.has_node() ? load_entry<proto::Node>(libraries, cluster.node()).message.gpu() : "";
+  } catch (const InputError&) {
+    return "";  // what the overrides put right
+  }
+}
+
 /// Builds the Scenario section by section. A section's laws are checked when its fields are sound, so that
 /// one slip does not drag a tail of consequences into the list.
 class Resolver : private ResolveState {
@@ -188,26 +203,11 @@ class Resolver : private ResolveState {
     });
   }
 
-  /// The chip of a cluster as it is stated; empty: nobody can say.
-  std::string chip_of(proto::Cluster cluster) const {
-    try {
-      if (cluster.has_base()) {
-        const proto::Cluster own = cluster;
-        cluster = load_entry<proto::Cluster>(libraries_, own.base()).message;
-        lay_over(cluster, own);
-      }
-      if (cluster.node_override().has_gpu()) return cluster.node_override().gpu();
-      return cluster.has_node() ? load_entry<proto::Node>(libraries_, cluster.node()).message.gpu() : "";
-    } catch (const InputError&) {
-      return "";  // what the overrides put right
-    }
-  }
-
   /// A price is stated for the chip beside it. Another chip in its place costs something else, and nobody has said
   /// what.
   void note_price_of_another_chip() {
     if (!priced_ || !in_.price().has_gpu() || in_.price().model() != "stated" || !cluster_known_) return;
-    const std::string chip = chip_of(*priced_), &now = out_.cluster.node.gpu.name;
+    const std::string chip = chip_of(*priced_, libraries_), &now = out_.cluster.node.gpu.name;
     if (chip.empty() || chip == now) return;
     out_.priced_for = chip;
     out_.notes.push_back(fmt::format(

@@ -33,7 +33,7 @@ TEST_CASE("each slip of the pen has its diagnostic") {
            "tensor_overlap, overlap_gradients, overlap_parameters, context_exchange, dispatcher, "
            "shared_expert_overlap (did you mean \"pipeline\"?)"},
       Slip{"unknown node", "hgx-h800", "hgx-h900",
-           "scenario.textproto:2:11: cluster.node: found \"hgx-h900\", expected one of gb200-nvl72, "},
+           "scenario.textproto:2:11: cluster.node: found \"hgx-h900\", expected one of aws-p4d, "},
       Slip{"unknown fabric", "\"mpft\"", "\"mptf\"", "(did you mean \"mpft\"?)"},
       Slip{"unknown model", "deepseek-v3\"", "deepsek-v3\"",
            "scenario.textproto:3:1: model: found \"deepsek-v3\", expected one of "},

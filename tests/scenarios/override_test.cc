@@ -84,7 +84,7 @@ TEST_CASE("a price that is stated for a chip is said to be that chip's when anot
   const std::string& text = kSmall;
   const std::string chip = load_text(text).cluster.node.gpu.name;
   CHECK(load_text(text).priced_for.empty());
-  CHECK(load_text(text, {"cluster.nodes=4"}).priced_for.empty());
+  CHECK(load_text(text, {"cluster.nodes=4", "training.plan.data=16"}).priced_for.empty());
   const Scenario other = load_text(text, {"cluster.node=hgx-b200"});
   CHECK(other.priced_for == chip);
   CHECK_THAT(other.notes.back(), ContainsSubstring("is what the scenario states for " + chip));
