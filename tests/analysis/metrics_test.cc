@@ -12,11 +12,13 @@
 #include "analysis/runs/parts/message_parts.h"
 #include "analysis/runs/parts/page_parts.h"
 #include "analysis/runs/parts/published.h"
+#include "analysis/runs/training/run.h"
 #include "analysis/runs/training/training_message.h"
 #include "analysis/runs/training/training_metrics.h"
 #include "analysis/studies/compare/compare.h"
 #include "scenarios/proto/cost_report.pb.h"
 #include "sim/base/diagnostic.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"
@@ -153,6 +155,24 @@ TEST_CASE("what is published may be of any number; others are refused with the n
   CHECK_THROWS_WITH(check_published(scenario), ContainsSubstring("life.closed_form.lost_work_hours"));
   scenario.published = {{"training.step_time_s", 1, ""}};  // of another kind
   CHECK_THROWS_AS(check_published(scenario), InputError);
+}
+
+TEST_CASE("a run without a price has no dollars, which are not $0", "[metrics]") {
+  const Scenario scenario = resolve_text(R"(title: "no price"
+cluster { node: "hgx-h100" nodes: 1 fabric: "rail-ft2" }
+model: "llama-2-7b"
+training { plan { tensor: 2 data: 4 } schedule: "1f1b" batch { sequences: 8 sequence_length: 1024 } }
+run { phase { name: "all" tokens: "1 B" } })",
+                                         "free.textproto", testing::environment())
+                                .value();
+  RunOptions options;
+  options.allow_oom = true;
+  TrainingReport report = run_training(scenario, options);
+  const std::vector<Metric> free = training_metrics(&report);
+  CHECK_FALSE(find_metric(free, "projection.cost_usd")->number());
+  report.projection->cost = Usd(5);
+  const std::vector<Metric> paid = training_metrics(&report);
+  CHECK(find_metric(paid, "projection.cost_usd")->number() == 5.0);
 }
 
 TEST_CASE("a published figure without a counterpart is a note that says why", "[metrics]") {

@@ -69,6 +69,11 @@ inline MetricValue word(const std::string& text) {
   return text;
 }
 inline MetricValue yes_or_no(bool value) { return value; }
+/// Without a price nothing is known of dollars, which is not the same as $0.
+inline MetricValue dollars(Usd value) {
+  if (value <= Usd(0)) return Absent{"no price of a GPU-hour is stated"};
+  return number(value);
+}
 
 }  // namespace metric_value
 

@@ -265,7 +265,7 @@ constexpr MetricRow<RlRunProjection> kRlRunRows[] = {
     {"gpu_hours", "GPU-hours", "GPU-hours", "The same, over all GPUs of the loop",
      [](RunPartRef p) { return as::number(p.gpu_hours); }, show::hours},
     {"cost_usd", "USD", "cost", "At the scenario's price of a GPU-hour",
-     [](RunPartRef p) { return as::number(p.cost.value()); }, show::usd},
+     [](RunPartRef p) { return as::dollars(p.cost); }, show::usd},
     {"energy_joules", "J", "energy", "Of all GPUs with their share of the node, at the site's PUE",
      [](RunPartRef p) { return as::number(p.energy); }, show::energy},
     {"evaluation_hours", "h", "evaluations", "Hours in which answers are written for evaluations",

@@ -117,7 +117,10 @@ constexpr QuantileRow<Projection, 3> kProjectionRangeRows[] = {
     {"days_range", "days", "days, whole run", "Range of the days, from that of the step and what runs lose",
      [](const Projection& p, std::size_t at) { return projected(p, in_days(p.elapsed), at); }, show::days},
     {"cost_range_usd", "USD", "cost, whole run", "Range of the cost, from that of the GPU-hours; prices as stated",
-     [](const Projection& p, std::size_t at) { return projected(p, p.cost.value(), at); }, show::usd},
+     [](const Projection& p, std::size_t at) {
+       return p.cost > Usd(0) ? projected(p, p.cost.value(), at) : as::dollars(p.cost);
+     },
+     show::usd},
 };
 
 constexpr MetricRow<CriticalPath> kPathRows[] = {
@@ -148,7 +151,7 @@ constexpr MetricRow<Projection> kProjectionRows[] = {
     {"days", "days", "days, whole run", "Days of all phases, one after the other",
      [](ProjectionRef p) { return as::number(in_days(p.elapsed)); }, show::days},
     {"cost_usd", "USD", "cost, whole run", "GPU-hours at the scenario's price",
-     [](ProjectionRef p) { return as::number(p.cost); }, show::usd},
+     [](ProjectionRef p) { return as::dollars(p.cost); }, show::usd},
     {"energy_joules", "J", "energy, whole run", "Energy at the wall of the site",
      [](ProjectionRef p) { return as::number(p.energy); }, show::energy},
     {"goodput", "1", "goodput", "Time at the final batch without interruptions, over elapsed time; predicted phases",
@@ -173,7 +176,7 @@ constexpr MetricRow<PhaseProjection> kPhaseRows[] = {
     {"days", "days", "days", "Days that the phase takes",
      [](PhaseRef p) { return as::number(in_days(p.time.total())); }, show::days},
     {"cost_usd", "USD", "cost", "GPU-hours of the phase at the scenario's price",
-     [](PhaseRef p) { return as::number(p.cost); }, show::usd},
+     [](PhaseRef p) { return as::dollars(p.cost); }, show::usd},
     {"energy_joules", "J", "energy", "Energy of the phase at the wall of the site",
      [](PhaseRef p) { return as::number(p.energy); }, show::energy},
     {"steady_gpu_hours", "GPU-hours", "GPU-hours at the final batch",
