@@ -8,7 +8,7 @@
 #include "analysis/face/report_data.h"
 #include "analysis/money/study/cost_study.h"
 #include "analysis/runs/parts/published.h"
-#include "analysis/runs/serving/serving_metrics.h"
+#include "analysis/runs/serving/serving_report.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/timeline/replayed_gpus.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
@@ -73,7 +73,8 @@ Report serving(const ResolvedScenario& resolved, const Environment& environment,
     if (hooks.on_result) hooks.on_result(request, result);
   };
   ServingReport report = run_serving(scenario, options);
-  compare_with_published(scenario, serving_metrics(&report), report.comparisons, report.notes);
+  compare_with_published(
+      scenario, [&] { return serving_metrics(&report); }, report.comparisons, report.notes);
   auto data = std::make_shared<ReportData>(ReportData{resolved, std::move(report)});
   if (settings.keep_requests) data->requests = std::move(recorder).requests(scenario.serving->class_names);
   return Report(std::move(data));

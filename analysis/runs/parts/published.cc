@@ -17,10 +17,10 @@ bool is_in_list(const std::string& field) {
 
 }  // namespace
 
-void check_published(const Scenario& scenario, std::span<const Metric> kind) {
+void check_published(const Scenario& scenario, const MetricsOf& kind) {
   if (scenario.published.empty()) return;
   std::vector<std::string> known;
-  for (const Metric& metric : expected_metrics(scenario, kind)) {
+  for (const Metric& metric : expected_metrics(scenario, kind())) {
     if (metric.text != nullptr) known.push_back(metric.name);  // only numbers can be compared
   }
   // What the scenario is about comes first in its report, but is no example of a result.
@@ -41,9 +41,10 @@ void check_published(const Scenario& scenario, std::span<const Metric> kind) {
   if (!faults.empty()) throw InputError(faults);
 }
 
-void compare_with_published(const Scenario& scenario, std::span<const Metric> found,
-                            std::vector<Comparison>& comparisons, std::vector<std::string>& notes,
-                            const ListedNumber& listed) {
+void compare_with_published(const Scenario& scenario, const MetricsOf& metrics, std::vector<Comparison>& comparisons,
+                            std::vector<std::string>& notes, const ListedNumber& listed) {
+  if (scenario.published.empty()) return;
+  const std::vector<Metric> found = metrics();
   for (const Scenario::Published& published : scenario.published) {
     const Metric* const metric = find_metric(found, published.field);
     std::optional<double> predicted = metric ? metric->number() : std::nullopt;

@@ -271,7 +271,7 @@ RlStepMeans means_of(std::span<const RlStep> steps, int replicas, int frozen_rep
 }
 
 RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
-  check_published(scenario, rl_metrics(nullptr));
+  check_published(scenario, [] { return rl_metrics(nullptr); });
   RlReport report;
   report.scenario = scenario;
   report.notes = scenario.notes;
@@ -296,7 +296,8 @@ RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
   if (projects) report.run = project(report, machine, options, tally);
   if (options.errors) report.error = options.errors->of(rl.loop.framework.empty() ? "loop_unknown" : "loop");
   add_notes(report, machine.reference_copy(), options);
-  compare_with_published(scenario, rl_metrics(&report), report.comparisons, report.notes);
+  compare_with_published(
+      scenario, [&] { return rl_metrics(&report); }, report.comparisons, report.notes);
   return report;
 }
 

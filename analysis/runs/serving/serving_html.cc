@@ -9,7 +9,7 @@
 #include "analysis/render/chart/page.h"
 #include "analysis/render/text/format.h"
 #include "analysis/runs/parts/page_parts.h"
-#include "analysis/runs/serving/serving_metrics.h"
+#include "analysis/runs/serving/serving_report.h"
 
 namespace flopcast {
 namespace {

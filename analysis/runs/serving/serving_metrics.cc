@@ -3,7 +3,7 @@
 #include <array>
 
 #include "analysis/runs/parts/metric_rows.h"
-#include "analysis/runs/serving/serving_metrics.h"
+#include "analysis/runs/serving/serving_report.h"
 
 namespace flopcast {
 namespace {

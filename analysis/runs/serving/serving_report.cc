@@ -1,7 +1,6 @@
 #include "analysis/runs/serving/serving_report.h"
 
 #include "analysis/runs/parts/message_parts.h"
-#include "analysis/runs/serving/serving_metrics.h"
 
 namespace flopcast {
 namespace {

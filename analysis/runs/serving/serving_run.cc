@@ -8,9 +8,9 @@
 #include "analysis/render/text/format.h"
 #include "analysis/runs/parts/published.h"
 #include "analysis/runs/serving/serving_cost.h"
-#include "analysis/runs/serving/serving_metrics.h"
 #include "analysis/runs/serving/serving_notes.h"
 #include "analysis/runs/serving/serving_pools.h"
+#include "analysis/runs/serving/serving_report.h"
 #include "hwmodels/fabric/node_count.h"
 #include "sim/replay.h"
 #include "workloads/serving/pricing/iteration.h"
@@ -164,7 +164,7 @@ void replay(ServingSession& session, const ServingOptions& options) {
 }  // namespace
 
 ServingReport run_serving(const Scenario& scenario, const ServingOptions& options) {
-  check_published(scenario, serving_metrics(nullptr));
+  check_published(scenario, [] { return serving_metrics(nullptr); });
   const ServingScenario& serving = *scenario.serving;
   ServingReport report{};
   report.scenario = scenario;

@@ -4,7 +4,6 @@
 
 #include "analysis/render/text/format.h"
 #include "analysis/runs/parts/text_parts.h"
-#include "analysis/runs/serving/serving_metrics.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "workloads/serving/traffic/traffic.h"
 

@@ -482,7 +482,7 @@ Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const 
 
 TrainingReport run_training(const Scenario& scenario, const RunOptions& options) {
   assert(scenario.training);
-  check_published(scenario, training_metrics(nullptr));
+  check_published(scenario, [] { return training_metrics(nullptr); });
   TrainingReport report;
   report.scenario = scenario;
   report.notes = scenario.notes;
@@ -547,20 +547,22 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
       report.notes.push_back(unsure_fit(report.range->fits));
     if (report.projection) spread_hours(*report.projection, scenario, *report.range, report.step_time, options);
   }
-  compare_with_published(scenario, training_metrics(&report), report.comparisons, report.notes,
-                         [&](const std::string& path) { return number_at(to_message(report), path); });
+  compare_with_published(
+      scenario, [&] { return training_metrics(&report); }, report.comparisons, report.notes,
+      [&](const std::string& path) { return number_at(to_message(report), path); });
   return report;
 }
 
 LifeReport run_cluster_life(const Scenario& scenario) {
   assert(scenario.cluster_life);
-  check_published(scenario, life_metrics(nullptr));
+  check_published(scenario, [] { return life_metrics(nullptr); });
   const ClusterLifeConfig& config = *scenario.cluster_life;
   const LifeSpan span = config.elapsed ? LifeSpan::of_time(*config.elapsed) : LifeSpan::of_work(config.useful.value());
   LifeReport report;
   report.scenario = scenario;
   report.life = job_life(span, scenario.cluster.gpus(), scenario.resilience);
-  compare_with_published(scenario, life_metrics(&report), report.comparisons, report.notes);
+  compare_with_published(
+      scenario, [&] { return life_metrics(&report); }, report.comparisons, report.notes);
   return report;
 }
 

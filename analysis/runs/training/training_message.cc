@@ -80,32 +80,27 @@ void describe(const Projection& projection, report::Projection& out) {
   for (const std::string& note : projection.notes) out.add_notes(note);
 }
 
+// What reports without lists of their own are made of.
+template <class AnyReport>
+report::Report plain_message(const AnyReport& report, std::span<const Metric> metrics) {
+  report::Report message;
+  fill(metrics, message);
+  add_slow_parts(report.scenario, message);
+  add_small_print(report.comparisons, report.notes, report.scenario.defaults_used, message);
+  return message;
+}
+
 }  // namespace
 
 report::Report to_message(const TrainingReport& report) {
-  report::Report message;
-  fill(training_metrics(&report), message);
-  add_slow_parts(report.scenario, message);
+  report::Report message = plain_message(report, training_metrics(&report));
   describe(report, *message.mutable_training());
   if (report.projection) describe(*report.projection, *message.mutable_projection());
-  add_small_print(report.comparisons, report.notes, report.scenario.defaults_used, message);
   return message;
 }
 
-report::Report to_message(const CollectiveReport& report) {
-  report::Report message;
-  fill(collective_metrics(&report), message);
-  add_slow_parts(report.scenario, message);
-  add_small_print(report.comparisons, report.notes, report.scenario.defaults_used, message);
-  return message;
-}
+report::Report to_message(const CollectiveReport& report) { return plain_message(report, collective_metrics(&report)); }
 
-report::Report to_message(const LifeReport& report) {
-  report::Report message;
-  fill(life_metrics(&report), message);
-  add_slow_parts(report.scenario, message);
-  add_small_print(report.comparisons, report.notes, report.scenario.defaults_used, message);
-  return message;
-}
+report::Report to_message(const LifeReport& report) { return plain_message(report, life_metrics(&report)); }
 
 }  // namespace flopcast
