@@ -160,7 +160,7 @@ class Resolver : private ResolveState {
       run = benchmark();
       if (in_.has_model() && sound("model")) {
         const proto::Model model = load_entry<proto::Model>(libraries_, in_.model()).message;
-        load.latent = model.attention().type() == "latent";
+        load.latent = model.attention().has_kv_lora_rank();
         load.states = model.has_state_layers();
       }
     } catch (const InputError&) {

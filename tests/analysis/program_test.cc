@@ -206,7 +206,7 @@ TEST_CASE("check, list and show", "[analysis]") {
   CHECK(check.code == 0);
   CHECK(has(check.out, "sound"));
   for (const char* kind : {"gpus", "nodes", "fabrics", "clusters", "models", "software", "schedules", "collectives",
-                           "scenarios", "engines", "frameworks"}) {
+                           "attention", "scenarios", "engines", "frameworks"}) {
     const Outcome list = testing::flopcast(std::string("list ") + kind);
     CHECK(list.code == 0);
     CHECK_FALSE(list.out.empty());

@@ -182,7 +182,7 @@ TEST_CASE("GPT-NeoX: two matrices in the FFN, multi-head attention with biases")
     "num_hidden_layers": 44, "rotary_pct": 0.25, "tie_word_embeddings": false,
     "use_parallel_residual": true, "vocab_size": 50432})")
                                 .model;
-  CHECK(model.attention.type == AttentionType::multi_head);
+  CHECK(model.attention.type == "multi_head");
   CHECK(model.attention.qkv_bias);
   CHECK(count_parameters(model).total / 1e9 == Approx(20.55).epsilon(0.002));
 }

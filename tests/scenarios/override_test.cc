@@ -65,6 +65,18 @@ TEST_CASE("a part that an override adds is whole") {
              ContainsSubstring("scenario.textproto:10:18: model_override.moe.experts_per_token: found nothing") &&
                  ContainsSubstring("model_override.moe.expert_width: found nothing"));
   CHECK_THAT(with("attention { type: \"latent\" }"), ContainsSubstring("attention.kv_lora_rank: found nothing"));
+  // Another kind goes without what its base's kind reads; what is stated and not read is refused.
+  const auto attention = [&](const std::string& text) {
+    const std::string whole = dense + "model_override { attention { " + text + " } }";
+    return load_scenario_text(whole, "scenario.textproto", {}, libraries()).training->model.attention;
+  };
+  CHECK(attention("type: \"multi_head\"").kv_heads == 32);
+  CHECK(attention("kv_heads: 4").kv_heads == 4);
+  CHECK_THAT(with("attention { kv_lora_rank: 512 }"),
+             ContainsSubstring("attention.kv_lora_rank: found a value, expected none: grouped_query attention"));
+  CHECK_THAT(with("attention { type: \"multi_head\" kv_heads: 4 }"),
+             ContainsSubstring("attention.kv_heads: found a value"));
+  CHECK_THAT(with("attention { type: \"grouped\" }"), ContainsSubstring("grouped_query"));
 }
 
 /// Every figure of the kind that can be multiplied.

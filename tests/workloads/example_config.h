@@ -11,7 +11,7 @@ inline ModelConfig deepseek_v3() {
   model.hidden = 7168;
   model.vocabulary = 129280;
   model.ffn_width = 18432;
-  model.attention.type = AttentionType::latent;
+  model.attention.type = "latent";
   model.attention.heads = model.attention.kv_heads = 128;
   model.attention.q_lora_rank = 1536;
   model.attention.kv_lora_rank = 512;

@@ -20,7 +20,7 @@ ModelConfig mixed() {
   m.hidden = 1024;
   m.vocabulary = 1000;
   m.ffn_width = 4096;
-  m.attention.type = AttentionType::grouped_query;
+  m.attention.type = "grouped_query";
   m.attention.heads = 16;
   m.attention.kv_heads = 4;
   m.attention.head_dim = 64;

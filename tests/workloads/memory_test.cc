@@ -44,7 +44,7 @@ TrainingConfig toy() {
   config.model.hidden = 1024;
   config.model.vocabulary = 32000;
   config.model.ffn_width = 4096;
-  config.model.attention = {AttentionType::multi_head, 8, 8, 128, false, 0, 0, 0, 0, 0};
+  config.model.attention = {"multi_head", 8, 8, 128, false, 0, 0, 0, 0, 0};
   config.plan.data = 2;
   config.plan.pipeline = 2;
   config.batch = {8, 512, 1};
@@ -115,7 +115,7 @@ TEST_CASE("activations without sequence parallelism: norms and residuals whole o
   config.model.layers = 32;
   config.model.hidden = 4096;
   config.model.ffn_width = 11008;
-  config.model.attention = {AttentionType::multi_head, 32, 32, 128, false, 0, 0, 0, 0, 0};
+  config.model.attention = {"multi_head", 32, 32, 128, false, 0, 0, 0, 0, 0};
   config.plan = {};
   config.plan.tensor = 8;
   config.batch = {4, 2048, 4};

@@ -156,7 +156,7 @@ TEST_CASE("Training FLOP per token obey their formula", "[model][unit]") {
   model.hidden = 8;
   model.vocabulary = 100;
   model.ffn_width = 16;
-  model.attention = {.type = AttentionType::multi_head, .heads = 2, .kv_heads = 2, .head_dim = 4};
+  model.attention = {.type = "multi_head", .heads = 2, .kv_heads = 2, .head_dim = 4};
 
   const double layer = 4 * 8 * 8 + 3 * 8 * 16;
   const double attention = 6.0 * 2 * (4 + 4) * 10;  // per layer at 10 tokens

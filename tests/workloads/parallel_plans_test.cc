@@ -17,7 +17,7 @@ TrainingConfig dense_model() {
   config.model.hidden = 4096;
   config.model.vocabulary = 32000;
   config.model.ffn_width = 16384;
-  config.model.attention.type = AttentionType::grouped_query;
+  config.model.attention.type = "grouped_query";
   config.model.attention.heads = 32;
   config.model.attention.kv_heads = 8;
   config.model.attention.head_dim = 128;

@@ -94,7 +94,7 @@ AttentionShape core_shape(const LayerWork& work, const AttentionWidths& w, Atten
   shape.v_dim = static_cast<int>(w.v);
   shape.precision = work.precision.attention;
   shape.kv_precision = reach.decode ? work.precision.cache : work.precision.attention;
-  if (reach.decode && work.attention->from_latent) {
+  if (reach.decode && work.model.attention.from_latent()) {
     shape.latent = true;
     shape.kv_heads = 1;
     shape.qk_dim = static_cast<int>(w.kv_rank + w.rope);
@@ -124,7 +124,7 @@ LatentBlockShape latent_block(const LayerWork& work, const AttentionWidths& w, s
 }
 
 bool repeats_keys(const LayerWork& work, const AttentionWidths& w) {
-  return work.habits.repeats_keys && !work.attention->from_latent && 2 * w.query > w.key + w.value;
+  return work.habits.repeats_keys && !work.model.attention.from_latent() && 2 * w.query > w.key + w.value;
 }
 
 /// Written for each head of queries, for attention to read; backward, the gradients of a group's heads are summed up.
@@ -298,8 +298,9 @@ void add_attention_block(LayerKernels& out, const LayerWork& work, KernelPass pa
 }
 
 bool decodes_as_block(const LayerWork& work) {
-  return work.reach.decode && work.attention->from_latent && work.habits.latent_decode != LatentDecode::kernels &&
-         work.precision.weights == WeightFormat::as_multiplied && work.precision.linear != Precision::fp4;
+  return work.reach.decode && work.model.attention.from_latent() &&
+         work.habits.latent_decode != LatentDecode::kernels && work.precision.weights == WeightFormat::as_multiplied &&
+         work.precision.linear != Precision::fp4;
 }
 
 LatentBlockShape latent_block(const LayerWork& work) {

@@ -9,11 +9,11 @@
 
 namespace flopcast {
 
-LayerWork::LayerWork(const ModelConfig& of) : model(of), attention(&attention_kind(of.attention.type)) {}
+LayerWork::LayerWork(const ModelConfig& of) : model(of), attention(&attention_kind(of.attention)) {}
 
 AttentionWidths::AttentionWidths(const LayerWork& work) {
   const AttentionConfig& a = work.model.attention;
-  const bool latent = work.attention->from_latent;
+  const bool latent = a.from_latent();
   const int tensor = work.tensor;
   hidden = work.model.hidden;
   heads = std::ceil(static_cast<double>(a.heads) / tensor);
@@ -59,10 +59,30 @@ std::span<const AttentionKindRow> attention_kinds() {
   return table;
 }
 
-const AttentionKindRow& attention_kind(AttentionType type) {
+const AttentionKindRow* find_attention_kind(std::string_view name) {
   const auto table = attention_kinds();
-  const auto row = std::ranges::find(table, type, &AttentionKindRow::type);
-  assert(row != table.end());
+  const auto row = std::ranges::find(table, name, &AttentionKindRow::name);
+  return row == table.end() ? nullptr : &*row;
+}
+
+std::vector<std::string_view> unread_fields(const AttentionKindRow& kind) {
+  std::vector<std::string_view> out;
+  const auto among = [](std::string_view field, const std::vector<std::string_view>& list) {
+    return std::ranges::find(list, field) != list.end();
+  };
+  const auto other = [&](std::string_view field) {
+    if (!among(field, kind.needs) && !among(field, kind.reads) && !among(field, out)) out.push_back(field);
+  };
+  for (const AttentionKindRow& row : attention_kinds()) {
+    std::ranges::for_each(row.needs, other);
+    std::ranges::for_each(row.reads, other);
+  }
+  return out;
+}
+
+const AttentionKindRow& attention_kind(const AttentionConfig& a) {
+  const AttentionKindRow* row = find_attention_kind(a.type);
+  assert(row != nullptr);
   return *row;
 }
 

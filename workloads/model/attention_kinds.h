@@ -2,6 +2,8 @@
 // backward pass keeps) and which kernels it runs; everything else of a layer is the same for all.
 #pragma once
 #include <span>
+#include <string_view>
+#include <vector>
 
 #include "workloads/model/kernel_writer.h"
 
@@ -25,8 +27,10 @@ struct KeptActivations {
 };
 
 struct AttentionKindRow {
-  AttentionType type = AttentionType::multi_head;
   std::string_view name;  ///< in model files
+  /// Fields of an attention section that a model must state, and others that this kind reads. Those that no other kind
+  /// names either are read for all.
+  std::vector<std::string_view> needs, reads;
 
   // What it holds.
   double (*matrix_elements)(const AttentionConfig& a, double hidden) = nullptr;  ///< projections of one layer
@@ -51,12 +55,13 @@ struct AttentionKindRow {
   double (*travelling)(const AttentionWidths& w) = nullptr;  ///< elements of a token that go to other ranks
   /// What a rank does with `tokens` that arrived before its core can read them; null: nothing.
   void (*unpack_hop)(KernelWriter& list, const AttentionWidths& w, double tokens, bool backward) = nullptr;
-
-  /// Keys and values of all heads are made of one latent vector per token, which is what decoding reads.
-  bool from_latent = false;
 };
 
 std::span<const AttentionKindRow> attention_kinds();
-const AttentionKindRow& attention_kind(AttentionType type);
+/// Null: there is none of this name.
+const AttentionKindRow* find_attention_kind(std::string_view name);
+const AttentionKindRow& attention_kind(const AttentionConfig& a);
+/// What other kinds need or read, and this one does not.
+std::vector<std::string_view> unread_fields(const AttentionKindRow& kind);
 
 }  // namespace flopcast

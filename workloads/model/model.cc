@@ -30,7 +30,7 @@ double indexer_elements(const ModelConfig& model) {
 double projection_elements(const ModelConfig& model) {
   const AttentionConfig& a = model.attention;
   const StateLayersConfig& states = model.state_layers;
-  const AttentionKindRow& kind = attention_kind(a.type);
+  const AttentionKindRow& kind = attention_kind(a);
   const double state = product(states.in_width + states.out_width, model.hidden) + states.inner_elements;
   return mean_of_layers(model, kind.matrix_elements(a, model.hidden), kind.matrix_elements(a.windowed(), model.hidden),
                         state) +
@@ -40,7 +40,7 @@ double projection_elements(const ModelConfig& model) {
 /// Vectors of the attention block: biases, norms of heads and latents, sinks.
 double attention_vectors(const ModelConfig& model) {
   const auto of = [&](const AttentionConfig& a) {
-    return attention_kind(a.type).vector_elements(a) + (a.output_bias ? model.hidden : 0) + (a.sinks ? a.heads : 0);
+    return attention_kind(a).vector_elements(a) + (a.output_bias ? model.hidden : 0) + (a.sinks ? a.heads : 0);
   };
   return mean_of_layers(model, of(model.attention), of(model.attention.windowed()), model.state_layers.vector_elements);
 }

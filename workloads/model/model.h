@@ -16,11 +16,6 @@ namespace flopcast {
 enum class AdapterTargets : std::uint8_t { all, attention, qkv, ffn };
 constexpr std::array<std::string_view, 4> enum_names(AdapterTargets) { return {"all", "attention", "qkv", "ffn"}; }
 
-enum class AttentionType : std::uint8_t { multi_head, grouped_query, latent };
-constexpr std::array<std::string_view, 3> enum_names(AttentionType) {
-  return {"multi_head", "grouped_query", "latent"};
-}
-
 /// Norms of queries and keys.
 enum class HeadNorms : std::uint8_t { none, per_head, whole };
 constexpr std::array<std::string_view, 3> enum_names(HeadNorms) { return {"none", "per_head", "whole"}; }
@@ -84,7 +79,7 @@ struct StateLayersConfig {
 };
 
 struct AttentionConfig {
-  AttentionType type = AttentionType::multi_head;
+  std::string type = "multi_head";  ///< a row of attention_kinds()
   int heads = 0;
   int kv_heads = 0;  ///< = heads for multi-head
   int head_dim = 0;  ///< multi-head and grouped-query
@@ -111,8 +106,10 @@ struct AttentionConfig {
   /// What the layers with a window are like.
   AttentionConfig windowed() const;
 
-  int qk_dim() const { return type == AttentionType::latent ? qk_nope_dim + qk_rope_dim : head_dim; }
-  int value_dim() const { return type == AttentionType::latent || v_dim > 0 ? v_dim : head_dim; }
+  /// Keys and values of all heads are made of one latent vector per token, which is what decoding reads.
+  bool from_latent() const { return kv_lora_rank > 0; }
+  int qk_dim() const { return from_latent() ? qk_nope_dim + qk_rope_dim : head_dim; }
+  int value_dim() const { return from_latent() || v_dim > 0 ? v_dim : head_dim; }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {

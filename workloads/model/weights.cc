@@ -22,8 +22,7 @@ WeightBytes weight_bytes(const ModelConfig& model, const WeightFormats& formats)
 
 std::int64_t weight_tensors(const ModelConfig& model) {
   const std::int64_t ffn = model.ffn_matrices(), shared = model.moe.width_of_shared() > 0 ? ffn : 0, router = 1;
-  const std::int64_t every_layer =
-      attention_kind(model.attention.type).tensors(model.attention) + model.norms_per_layer;
+  const std::int64_t every_layer = attention_kind(model.attention).tensors(model.attention) + model.norms_per_layer;
   const std::int64_t experts = ffn * model.moe.experts + shared + router;
   const std::int64_t edges = 3;  // embedding, head, last norm
   return edges + model.layers * every_layer + model.dense_layers() * ffn + model.moe_layers() * experts;

@@ -47,9 +47,10 @@ std::vector<LibraryRow> policy_rows(std::span<const Row> table) {
   return rows;
 }
 
-constexpr const char* kKinds[] = {"gpus",     "nodes",      "fabrics",    "clusters",   "models",      "software",
-                                  "engines",  "frameworks", "clients",    "schedules",  "collectives", "routers",
-                                  "batching", "admission",  "preemption", "algorithms", "metrics",     "scenarios"};
+constexpr const char* kKinds[] = {"gpus",        "nodes",      "fabrics",    "clusters", "models",
+                                  "software",    "engines",    "frameworks", "clients",  "schedules",
+                                  "collectives", "routers",    "attention",  "batching", "admission",
+                                  "preemption",  "algorithms", "metrics",    "scenarios"};
 
 std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
   if (arguments.kind == "algorithms") return policy_rows(algorithms());
@@ -58,6 +59,8 @@ std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
   if (arguments.kind == "batching") return policy_rows(batching_policies());
   if (arguments.kind == "admission") return policy_rows(admission_policies());
   if (arguments.kind == "preemption") return policy_rows(preemption_policies());
+  if (arguments.kind == "attention")
+    return list_library(LibraryKind::attention_kinds, Libraries::discover(arguments.library_folders));
   const std::vector<std::string> kinds(std::begin(kKinds), std::end(kKinds));
   if (std::find(kinds.begin(), kinds.end(), arguments.kind) == kinds.end())
     throw InputError(Diagnostic{"", 0, 0, "KIND", quoted(arguments.kind), one_of(arguments.kind, kinds),

@@ -55,7 +55,7 @@ ModelConfig dense_model(const MeasuredModel& of) {
   model.vocabulary = known->vocabulary;
   model.ffn_width = known->ffn_width;
   model.tied_embeddings = known->tied;
-  model.attention.type = known->kv_heads < known->heads ? AttentionType::grouped_query : AttentionType::multi_head;
+  model.attention.type = known->kv_heads < known->heads ? "grouped_query" : "multi_head";
   model.attention.heads = known->heads;
   model.attention.kv_heads = known->kv_heads;
   model.attention.head_dim = known->head_dim;

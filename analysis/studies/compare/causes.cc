@@ -57,7 +57,7 @@ const TrainingConfig& config(const Scenario& s) { return *s.training; }
 const EngineConfig& engine(const Scenario& s) { return s.serving->answer_pool().engine; }
 const ModelConfig& model_of(const Scenario& s) { return s.training ? s.training->model : engine(s).model; }
 bool has_experts(const Scenario& s) { return model_of(s).moe.experts > 0; }
-bool is_latent(const Scenario& s) { return model_of(s).attention.type == AttentionType::latent; }
+bool is_latent(const Scenario& s) { return model_of(s).attention.from_latent(); }
 
 void change_engines(Scenario& s, const std::function<void(EngineConfig&)>& change) {
   change_serving(s, [&](ServingScenario& serving) {
@@ -101,7 +101,7 @@ void undo_fp8(const Scenario&, Scenario& s) {
 
 void plain_attention(const AttentionConfig& latent, int kv_heads, Scenario& s) {
   AttentionConfig plain;
-  plain.type = kv_heads == latent.heads ? AttentionType::multi_head : AttentionType::grouped_query;
+  plain.type = kv_heads == latent.heads ? "multi_head" : "grouped_query";
   plain.heads = latent.heads;
   plain.kv_heads = kv_heads;
   plain.head_dim = latent.v_dim;

@@ -40,7 +40,7 @@ bool matches(std::string_view path, const std::vector<std::string>& list) {
 
 /// Everything that saves memory, from what costs least time. Fields that do not vary stay as they are.
 std::vector<RecomputePlan> recompute_ladder(const TrainingConfig& base, const OpenFields& open) {
-  const bool latent = base.model.attention.type == AttentionType::latent;
+  const bool latent = base.model.attention.from_latent();
   std::vector<RecomputePlan> steps;
   const auto add = [&](bool norms, bool up, bool activation, bool core, bool mlp, bool full) {
     RecomputePlan plan = base.recompute;

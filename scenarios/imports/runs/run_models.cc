@@ -48,7 +48,7 @@ bool routed_alike(const RunShape& shape, const MoeConfig& moe) {
 bool alike(const RunShape& shape, const ModelConfig& model) {
   const auto agrees = [](int stated, int has) { return stated == 0 || stated == has; };
   const AttentionConfig& a = model.attention;
-  const bool latent = a.type == AttentionType::latent;
+  const bool latent = a.from_latent();
   // Vocabularies are padded for tensor parallelism, and tokenizers say what they are.
   const bool vocabulary =
       shape.vocabulary == 0 || std::abs(shape.vocabulary - model.vocabulary) <= model.vocabulary / 50;

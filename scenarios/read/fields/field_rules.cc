@@ -171,7 +171,7 @@ class Checker {
       expected = describe(dimension_of(rule.unit()));
     else if (rule.one_of_size() > 0)
       expected = fmt::format("one of {}", fmt::join(rule.one_of(), ", "));
-    else if (rule.has_names())
+    else if (rule.has_names() && names_)
       expected = one_of("", names_(rule.names()));
     else if (f->cpp_type() == Field::CPPTYPE_MESSAGE)
       expected = f->name() + " { ... }";
@@ -182,7 +182,7 @@ class Checker {
     if (first_unplain(found) != std::string::npos)
       return add(path, quoted(found), "text in UTF-8, without control characters");
     if (rule.one_of_size() > 0) name(found, {rule.one_of().begin(), rule.one_of().end()}, path);
-    if (rule.has_names()) name(found, names_(rule.names()), path);
+    if (rule.has_names() && names_) name(found, names_(rule.names()), path);
     if (rule.required() && found.empty()) add(path, "an empty text", "a text");
     if (rule.unit() == proto::TEXT || (rule.has_also() && found == rule.also())) return;
     const auto parsed = parse_quantity(found, dimension_of(rule.unit()));

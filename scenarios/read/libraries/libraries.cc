@@ -12,6 +12,7 @@
 #include "sim/base/own_file.h"
 #include "sim/base/plain_text.h"
 #include "workloads/collectives/collectives.h"
+#include "workloads/model/attention_kinds.h"
 #include "workloads/schedules/schedule.h"
 
 namespace flopcast {
@@ -119,6 +120,7 @@ std::vector<std::string> folders_of(LibraryKind kind) {
       return {"frameworks", "workloads/data/rl/frameworks"};
     case LibraryKind::schedules:
     case LibraryKind::collectives:
+    case LibraryKind::attention_kinds:
       break;
   }
   return {};
@@ -148,6 +150,7 @@ Libraries Libraries::remembering() const {
 std::vector<std::string> Libraries::names(LibraryKind kind) const {
   if (kind == LibraryKind::schedules) return row_names(schedules());
   if (kind == LibraryKind::collectives) return row_names(collectives());
+  if (kind == LibraryKind::attention_kinds) return row_names(attention_kinds());
   if (!cache_) return names_in(roots_, kind);
   const std::string key = fmt::format("names/{}", static_cast<int>(kind));
   return *cache_->get<std::vector<std::string>>(key, [&] { return names_in(roots_, kind); });

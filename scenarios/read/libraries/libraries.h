@@ -26,7 +26,8 @@ enum class LibraryKind {
   scenarios,
   software,
   engines,
-  frameworks
+  frameworks,
+  attention_kinds
 };
 
 /// Folders below a root that may hold entries of a kind, the user's own first; none for the program's own tables.

@@ -15,6 +15,7 @@
 #include "scenarios/read/text/quantity.h"
 
 #include "workloads/collectives/collectives.h"
+#include "workloads/model/attention_kinds.h"
 #include "workloads/schedules/schedule.h"
 
 namespace flopcast {
@@ -277,8 +278,22 @@ void take_places(const pb::Message& message, const std::string& here, const std:
 
 }  // namespace
 
+namespace {
+
+/// Another kind of attention than the base's does without the fields that its base's kind reads.
+void leave_other_attention(proto::Model& under, const proto::Model& over) {
+  const AttentionKindRow* kind = find_attention_kind(over.attention().type());
+  if (kind == nullptr || !over.attention().has_type()) return;
+  proto::Attention& a = *under.mutable_attention();
+  for (std::string_view field : unread_fields(*kind))
+    a.GetReflection()->ClearField(&a, proto::Attention::descriptor()->FindFieldByName(std::string(field)));
+}
+
+}  // namespace
+
 template <class Message>
 void lay_over(Entry<Message>& under, const Message& over, const Places& places, const std::string& path) {
+  if constexpr (std::is_same_v<Message, proto::Model>) leave_other_attention(under.message, over);
   lay_over(static_cast<pb::Message&>(under.message), static_cast<const pb::Message&>(over));
   take_places(over, "", path, places, under.places);
   for (const std::string& field : stated_fields(over)) {

@@ -181,6 +181,8 @@ LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& 
       const ScheduleRow* s = find_schedule(name);
       return {name, std::string(s->title), fmt::format("bubble {}", s->bubble), std::string(s->source)};
     }
+    case LibraryKind::attention_kinds:
+      return {name, "", fmt::format("needs {}", fmt::join(find_attention_kind(name)->needs, ", ")), ""};
     case LibraryKind::collectives: {
       const CollectiveRow* c = find_collective(name);
       return {name, std::string(c->title), std::string(c->closed_form), ""};
@@ -189,10 +191,10 @@ LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& 
   return {};
 }
 
-constexpr LibraryKind kKinds[] = {LibraryKind::gpus,        LibraryKind::nodes,     LibraryKind::fabrics,
-                                  LibraryKind::clusters,    LibraryKind::models,    LibraryKind::schedules,
-                                  LibraryKind::collectives, LibraryKind::scenarios, LibraryKind::software,
-                                  LibraryKind::engines,     LibraryKind::frameworks};
+constexpr LibraryKind kKinds[] = {LibraryKind::gpus,        LibraryKind::nodes,      LibraryKind::fabrics,
+                                  LibraryKind::clusters,    LibraryKind::models,     LibraryKind::schedules,
+                                  LibraryKind::collectives, LibraryKind::scenarios,  LibraryKind::software,
+                                  LibraryKind::engines,     LibraryKind::frameworks, LibraryKind::attention_kinds};
 
 /// The entry with its bases filled in; nothing where it has none.
 template <class Message>

@@ -1,11 +1,16 @@
 // From checked messages to typed values: GPUs, nodes, fabrics, clusters and models.
 #include <algorithm>
+#include <cassert>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "scenarios/read/fields/load_fields.h"
 #include "scenarios/read/libraries/library_entries.h"
 #include "scenarios/read/text/quantity.h"
+#include "workloads/model/attention_kinds.h"
 
 namespace flopcast {
 namespace {
@@ -51,27 +56,25 @@ std::vector<SlowPart> slow_parts(const Entry<proto::Cluster>& entry, const std::
   return parts;
 }
 
-/// The fields that an attention type cannot do without, and those that say nothing to it.
+/// The fields that a kind of attention cannot do without, and those that say nothing to it.
 void check_attention(const proto::Attention& a, const Places& places, Diagnostics& faults) {
-  const auto missing = [&](const char* field) {
-    faults.push_back(
-        places.fault(std::string("attention.") + field, "nothing", "a value, which " + a.type() + " attention needs"));
+  const AttentionKindRow* kind = find_attention_kind(a.type());
+  if (kind == nullptr) return;  // said where names are checked
+  const auto stated = [&](std::string_view name) {
+    const auto* field = proto::Attention::descriptor()->FindFieldByName(std::string(name));
+    assert(field != nullptr);
+    return a.GetReflection()->HasField(a, field);
   };
-  if (a.type() == "latent") {
-    if (!a.has_kv_lora_rank()) missing("kv_lora_rank");
-    if (!a.has_qk_nope_dim()) missing("qk_nope_dim");
-    if (!a.has_qk_rope_dim()) missing("qk_rope_dim");
-    if (!a.has_v_dim()) missing("v_dim");
-    return;
-  }
-  if (!a.has_head_dim()) missing("head_dim");
-  if (a.type() != "grouped_query") return;
-  if (!a.has_kv_heads())
-    missing("kv_heads");
-  else if (a.heads() % a.kv_heads() != 0) {
+  const auto place = [](std::string_view field) { return fmt::format("attention.{}", field); };
+  for (std::string_view field : kind->needs)
+    if (!stated(field))
+      faults.push_back(places.fault(place(field), "nothing", "a value, which " + a.type() + " attention needs"));
+  for (std::string_view field : unread_fields(*kind))
+    if (stated(field))
+      faults.push_back(places.fault(place(field), "a value", "none: " + a.type() + " attention does not read it"));
+  if (a.has_kv_heads() && a.heads() % a.kv_heads() != 0)
     faults.push_back(places.fault("attention.kv_heads", fmt::format("{}", a.kv_heads()),
                                   fmt::format("a divisor of heads, {}", a.heads())));
-  }
 }
 
 void check_moe(const proto::MixtureOfExperts& moe, int layers, const Places& places, Diagnostics& faults) {

@@ -345,7 +345,7 @@ void check_recompute(const RecomputePlan& again, const ModelConfig& model, const
   if (again.full_layers > model.layers)
     faults.push_back(places.fault("training.recompute.full_layers", fmt::format("{}", again.full_layers),
                                   fmt::format("at most {}, the layers of {}", model.layers, model.name)));
-  if (again.attention_up_projections && model.attention.type != AttentionType::latent)
+  if (again.attention_up_projections && !model.attention.from_latent())
     faults.push_back(places.fault("training.recompute.attention_up_projections", "true",
                                   fmt::format("false: {} has no latent attention, whose keys, values and queries are "
                                               "projected up",

@@ -59,7 +59,7 @@ TEST_CASE("what vLLM logs of a cache with windows", "[serving]") {
   ModelConfig gemma;
   gemma.layers = 60, gemma.hidden = 5376, gemma.vocabulary = 262144, gemma.ffn_width = 21504;
   gemma.max_positions = 262144;
-  gemma.attention.type = AttentionType::grouped_query;
+  gemma.attention.type = "grouped_query";
   gemma.attention.heads = 32, gemma.attention.kv_heads = 4, gemma.attention.head_dim = 512;
   gemma.attention.values_are_keys = true;
   gemma.attention.window = {1024, 50, false, 0, 16, 256, 0};
@@ -79,7 +79,7 @@ TEST_CASE("what vLLM logs of a cache with windows", "[serving]") {
 TEST_CASE("windows of 128 tokens halve the cache of a long request", "[serving]") {
   ModelConfig oss;
   oss.layers = 36, oss.hidden = 2880, oss.vocabulary = 201088, oss.ffn_width = 2880, oss.max_positions = 131072;
-  oss.attention.type = AttentionType::grouped_query;
+  oss.attention.type = "grouped_query";
   oss.attention.heads = 64, oss.attention.kv_heads = 8, oss.attention.head_dim = 64;
   oss.attention.window.tokens = 128, oss.attention.window.layers = 18;
   EngineConfig engine;

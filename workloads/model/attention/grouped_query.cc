@@ -139,8 +139,9 @@ double travelling(const AttentionWidths& w) { return w.key + w.value; }
 
 AttentionKindRow grouped_query() {
   AttentionKindRow row;
-  row.type = AttentionType::grouped_query;
   row.name = "grouped_query";
+  row.needs = {"kv_heads", "head_dim"};
+  row.reads = {"v_dim", "q_lora_rank"};
   row.matrix_elements = matrix_elements;
   row.vector_elements = vector_elements;
   row.tensors = tensors;
@@ -155,8 +156,8 @@ AttentionKindRow grouped_query() {
 
 AttentionKindRow multi_head() {
   AttentionKindRow row = grouped_query();
-  row.type = AttentionType::multi_head;
   row.name = "multi_head";
+  row.needs = {"head_dim"};
   return row;
 }
 

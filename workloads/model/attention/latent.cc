@@ -135,8 +135,9 @@ void unpack_hop(KernelWriter& list, const AttentionWidths& w, double tokens, boo
 
 AttentionKindRow latent() {
   AttentionKindRow row;
-  row.type = AttentionType::latent;
   row.name = "latent";
+  row.needs = {"kv_lora_rank", "qk_nope_dim", "qk_rope_dim", "v_dim"};
+  row.reads = {"q_lora_rank"};
   row.matrix_elements = latent_matrix_elements;
   row.vector_elements = latent_vector_elements;
   row.tensors = latent_tensors;
@@ -150,7 +151,6 @@ AttentionKindRow latent() {
   row.unpack_cache = unpack_cache;
   row.travelling = latent_travelling;
   row.unpack_hop = unpack_hop;
-  row.from_latent = true;
   return row;
 }
 

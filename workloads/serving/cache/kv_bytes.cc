@@ -8,7 +8,7 @@ namespace flopcast {
 
 double kv_elements_per_token(const ModelConfig& model) {
   const AttentionConfig& a = model.attention;
-  return attention_kind(a.type).cache_elements(a, 1) * a.cache_entries * model.growing_layers();
+  return attention_kind(a).cache_elements(a, 1) * a.cache_entries * model.growing_layers();
 }
 
 Bytes kv_bytes_per_token(const ModelConfig& model, Precision precision) {
@@ -18,7 +18,7 @@ Bytes kv_bytes_per_token(const ModelConfig& model, Precision precision) {
 Bytes kv_bytes_per_token_and_gpu(const ModelConfig& model, Precision precision, int tensor) {
   assert(tensor >= 1);
   const AttentionConfig& a = model.attention;
-  const double elements = attention_kind(a.type).cache_elements(a, tensor) * a.cache_entries;
+  const double elements = attention_kind(a).cache_elements(a, tensor) * a.cache_entries;
   // Keys of an index: FP8, a scale in FP32 for each, on every GPU.
   const double index = a.indexer.heads > 0 ? (a.indexer.dim + 4.0) * a.indexer.cache_entries : 0.0;
   const double index_layers = a.indexer.layers > 0 ? a.indexer.layers : model.growing_layers();
@@ -27,7 +27,7 @@ Bytes kv_bytes_per_token_and_gpu(const ModelConfig& model, Precision precision, 
 
 Bytes kv_bytes_per_window_and_gpu(const ModelConfig& model, Precision precision, int tensor) {
   const AttentionConfig w = model.attention.windowed();
-  const double window = static_cast<double>(attention_kind(w.type).cache_elements(w, tensor)) * w.window.tokens;
+  const double window = static_cast<double>(attention_kind(w).cache_elements(w, tensor)) * w.window.tokens;
   return Bytes(bytes_per_element(precision) * window * model.windowed_layers());
 }
 

@@ -332,7 +332,7 @@ inline bool sends_to_experts(const EngineConfig& engine) {
 /// issue 150 of 2025-03).
 inline bool attends_in_bf16(const EngineConfig& engine) {
   const bool fp4 = engine.precision.linear == Precision::fp4 || engine.precision.stored == WeightFormat::nvfp4;
-  return fp4 && engine.model.attention.type == AttentionType::latent;
+  return fp4 && engine.model.attention.from_latent();
 }
 /// What a choice of expert kernels comes to with the engine's plan and number format.
 inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {

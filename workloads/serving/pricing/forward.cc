@@ -135,7 +135,7 @@ ForwardSetting drafter_setting(const ForwardSetting& setting) {
 double launch_us(const ForwardSetting& setting, double kernels, StepKind kind) {
   const EngineConfig& engine = setting.engine;
   double layers = 0;
-  if (kind == StepKind::prompt && engine.model.attention.type == AttentionType::latent)
+  if (kind == StepKind::prompt && engine.model.attention.from_latent())
     layers = std::ceil(static_cast<double>(engine.model.layers) / engine.plan.pipeline);
   return kernels * setting.constants->launch_us.value +
          layers * engine.host.latent_layer.value_or(Seconds(0)).value() * 1e6;

@@ -169,7 +169,7 @@ std::vector<std::string> memory_remedies(const TrainingConfig& config, const std
        [](auto& c) { c.recompute.activation_function = true; });
   idea("training.recompute.norms: true", !r.norms && !r.full_layer, [](auto& c) { c.recompute.norms = true; });
   idea("training.recompute.attention_up_projections: true",
-       config.model.attention.type == AttentionType::latent && !r.attention_up_projections && !r.full_layer,
+       config.model.attention.from_latent() && !r.attention_up_projections && !r.full_layer,
        [](auto& c) { c.recompute.attention_up_projections = true; });
   idea("training.precision.activations: FP8", config.precision.activations != Precision::fp8,
        [](auto& c) { c.precision.activations = Precision::fp8; });
@@ -181,7 +181,7 @@ std::vector<std::string> memory_remedies(const TrainingConfig& config, const std
        [](auto& c) { c.batch.micro_batch_sequences = 1; });
   idea("all of training.recompute but full_layer", !(r.norms && r.activation_function) && !r.full_layer, [](auto& c) {
     c.recompute.norms = c.recompute.activation_function = true;
-    c.recompute.attention_up_projections = c.model.attention.type == AttentionType::latent;
+    c.recompute.attention_up_projections = c.model.attention.from_latent();
   });
   idea("training.recompute.full_layer: true", !r.full_layer, [](auto& c) { c.recompute.full_layer = true; });
   idea("training.recompute.full_layers: 0", r.full_layer && r.full_layers > 0,

@@ -79,9 +79,9 @@ double kept_in_format(const TrainingConfig& config, Precision activations, bool 
   if (config.dropout) own += 2 * h;                                            // a byte of mask behind each block
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
   double sliced = out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
-  sliced += attention_kind(attention.type).kept_bytes(attention, {kept, !again.norms, !again.attention_up_projections});
+  sliced += attention_kind(attention).kept_bytes(attention, {kept, !again.norms, !again.attention_up_projections});
   // Attention keeps what it read: keys and values of every head where they were repeated.
-  if (config.software.repeats_keys && attention.type != AttentionType::latent)
+  if (config.software.repeats_keys && !attention.from_latent())
     sliced += 2.0 * (attention.heads - attention.kv_heads) * (attention.head_dim + attention.value_dim());
 
   const double gate = model.gated_ffn ? 2 : 1;

@@ -41,7 +41,7 @@ void model_arguments(const ModelConfig& model, Arguments& out) {
   out.add("hidden-size", model.hidden);
   if (model.ffn_width > 0) out.add("ffn-hidden-size", model.ffn_width);
   out.add("num-attention-heads", a.heads);
-  if (a.type == AttentionType::latent) {
+  if (a.from_latent()) {
     out.flag(true, "multi-latent-attention");
     if (a.q_lora_rank > 0) out.add("q-lora-rank", a.q_lora_rank);
     out.add("kv-lora-rank", a.kv_lora_rank);
