@@ -50,6 +50,7 @@ struct ResidualShape {
 ResidualShape residual_shape(KernelFamily family, std::size_t rows) {
   constexpr std::size_t kDenseTable = 1000;  // measured on a fine grid: bumps may be narrow
   const double radius = rows < kDenseTable ? 6 : 3;
+  if (is_fused_experts(family)) return {{3, 4, 4, 4}, 300, 0.3};
   switch (family) {
     case KernelFamily::gemm_bf16:
     case KernelFamily::gemm_fp8_blocks:
@@ -61,18 +62,6 @@ ResidualShape residual_shape(KernelFamily family, std::size_t rows) {
     case KernelFamily::grouped_masked:
     case KernelFamily::grouped_bf16:
       return {{5, 5, 5, 5}, 200, 0.3};
-    case KernelFamily::fused_experts_bf16:
-    case KernelFamily::fused_experts_fp8:
-    case KernelFamily::fused_experts_fp4:
-    case KernelFamily::fused_experts_bf16_vllm:
-    case KernelFamily::fused_experts_fp8_vllm:
-    case KernelFamily::fused_experts_tensor_vllm:
-    case KernelFamily::fused_experts_fp4_vllm:
-    case KernelFamily::fused_experts_bf16_tensorrt:
-    case KernelFamily::fused_experts_fp8_tensorrt:
-    case KernelFamily::fused_experts_tensor_tensorrt:
-    case KernelFamily::fused_experts_fp4_tensorrt:
-      return {{3, 4, 4, 4}, 300, 0.3};
     case KernelFamily::latent_block:
     case KernelFamily::latent_block_tensorrt:
       return {{4, 4, 4, 4}, 300, 0.3};

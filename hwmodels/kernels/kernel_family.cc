@@ -31,6 +31,9 @@ constexpr std::array<std::string_view, kKernelFamilies> kFamilyNames = {
     "fused_experts_fp8_tensorrt",
     "fused_experts_tensor_tensorrt",
     "fused_experts_fp4_tensorrt",
+    "fused_experts_mxfp4",
+    "fused_experts_mxfp4_tensorrt",
+    "fused_experts_int4",
     "weight_gradient",
     "attention_forward",
     "attention_forward_latent",
@@ -187,6 +190,12 @@ KernelFamily family_of(const GemmShape& shape) {
                  : !narrow   ? KernelFamily::fused_experts_bf16_tensorrt
                  : in_blocks ? KernelFamily::fused_experts_fp8_tensorrt
                              : KernelFamily::fused_experts_tensor_tensorrt;
+        case ExpertBlock::triton_kernels:
+          return KernelFamily::fused_experts_mxfp4;
+        case ExpertBlock::triton_kernels_tensorrt:
+          return KernelFamily::fused_experts_mxfp4_tensorrt;
+        case ExpertBlock::marlin:
+          return KernelFamily::fused_experts_int4;
         default:
           return fp4      ? KernelFamily::fused_experts_fp4
                  : narrow ? KernelFamily::fused_experts_fp8

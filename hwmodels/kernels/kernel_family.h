@@ -32,6 +32,9 @@ enum class KernelFamily : std::uint8_t {
   fused_experts_fp8_tensorrt,
   fused_experts_tensor_tensorrt,
   fused_experts_fp4_tensorrt,
+  fused_experts_mxfp4,           ///< four-bit weights that the kernel unpacks to BF16, vLLM's and SGLang's
+  fused_experts_mxfp4_tensorrt,  ///< TensorRT-LLM's
+  fused_experts_int4,            ///< Marlin
   weight_gradient,
   attention_forward,
   attention_forward_latent,  ///< absorbed MLA over a prompt: one key-value head, 576/512
@@ -43,7 +46,7 @@ enum class KernelFamily : std::uint8_t {
   latent_block,           ///< decoding: latent attention with its projections, as SGLang runs it
   latent_block_tensorrt,  ///< as TensorRT-LLM runs it
 };
-constexpr int kKernelFamilies = 29;
+constexpr int kKernelFamilies = 32;
 
 std::string_view name(KernelFamily family);
 std::optional<KernelFamily> find_family(std::string_view name);
@@ -55,7 +58,12 @@ Precision format(KernelFamily family);
 
 /// A family of fused experts, whosever.
 constexpr bool is_fused_experts(KernelFamily family) {
-  return family >= KernelFamily::fused_experts_bf16 && family <= KernelFamily::fused_experts_fp4_tensorrt;
+  return family >= KernelFamily::fused_experts_bf16 && family <= KernelFamily::fused_experts_int4;
+}
+
+/// Its kernels unpack weights of four bits and multiply in BF16.
+constexpr bool unpacks(KernelFamily family) {
+  return family >= KernelFamily::fused_experts_mxfp4 && family <= KernelFamily::fused_experts_int4;
 }
 
 KernelFamily family_of(const GemmShape& shape);

@@ -167,6 +167,22 @@ constexpr std::array<Tile, 11> kFusedTiles = {{{16, 64},
                                                {128, 128},
                                                {128, 256}}};
 
+/// Tiles of kernels that unpack four-bit weights: their rows follow from the rows of an expert. triton_kernels: the
+/// next power of two, up to 128 (opt_flags.py, v3.5.0; NVIDIA's tables have its steps). Marlin: the first that is a
+/// ninth longer (moe_align_block_size's sizes in fused_marlin_moe.py, vLLM 0.10; 8 takes what 16 does).
+std::array<Tile, 3> unpacking_tiles(const GemmShape& shape) {
+  // Rows of other GPUs' experts are counted where the tile is chosen, and left out behind it.
+  const double rows = (static_cast<double>(shape.m) + shape.passing_rows) / std::max(1, shape.groups);
+  double height = 16;
+  if (shape.block == ExpertBlock::marlin) {
+    constexpr double kFilled = 0.9;
+    while (height < 64 && rows >= kFilled * height) height += 16;
+  } else {
+    while (height < 128 && rows > height) height *= 2;
+  }
+  return {{{height, 64}, {height, 128}, {height, 256}}};
+}
+
 // Sum of ceil(t) for t from 0 to y.
 double ceil_integral(double y) {
   const double n = std::ceil(y);
@@ -278,7 +294,8 @@ double least_bytes(const GemmShape& shape) {
     // Weights of gate, up and down; rows in, activations out and in again, results out and summed up.
     // Rows of experts elsewhere only miss being multiplied.
     const double between = 2 * n * 2 * 2 + 2 * n * operand + 2 * k * output;
-    return groups * 3 * n * k * weight + m * (2 * k * operand + between) + shape.passing_rows * between;
+    const double passing = unpacks(family_of(shape)) ? 0 : shape.passing_rows;
+    return groups * 3 * n * k * weight + m * (2 * k * operand + between) + passing * between;
   }
   const double accumulate = shape.kind == GemmKind::weight_gradient ? 2 : 1;  // read and written back
   return m * k * operand + groups * n * k * weight + m * n * output * accumulate;
@@ -289,7 +306,21 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
   parts.fixed = p.setup_us;
   parts.norm = p.overlap_norm;
   parts.memory = least_bytes(shape) / (machine.hbm_bytes_per_us * p.hbm_efficiency);
-  switch (family_of(shape)) {
+  const KernelFamily family = family_of(shape);
+  if (is_fused_experts(family)) {
+    GemmShape up = shape, down = shape;
+    up.n = 2 * shape.n;
+    down.n = shape.k;
+    down.k = shape.n;
+    GemmParameters block = p;
+    block.mainloop_efficiency = block_efficiency(p, machine);
+    const auto both = [&](std::span<const Tile> tiles) {
+      return best_tile_time(block, machine, up, tiles) + best_tile_time(block, machine, down, tiles);
+    };
+    parts.chip = unpacks(family) ? both(unpacking_tiles(shape)) : both(kFusedTiles);
+    return parts;
+  }
+  switch (family) {
     case KernelFamily::gemm_bf16:
     case KernelFamily::gemm_fp8_vendor:
     case KernelFamily::gemm_fp4:
@@ -298,26 +329,6 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
     case KernelFamily::grouped_bf16:
       parts.chip = waves_time(p, machine.sms, tile_time(p, machine, shape, grouped_tile(shape)));
       break;
-    case KernelFamily::fused_experts_bf16:
-    case KernelFamily::fused_experts_fp8:
-    case KernelFamily::fused_experts_fp4:
-    case KernelFamily::fused_experts_bf16_vllm:
-    case KernelFamily::fused_experts_fp8_vllm:
-    case KernelFamily::fused_experts_tensor_vllm:
-    case KernelFamily::fused_experts_fp4_vllm:
-    case KernelFamily::fused_experts_bf16_tensorrt:
-    case KernelFamily::fused_experts_fp8_tensorrt:
-    case KernelFamily::fused_experts_tensor_tensorrt:
-    case KernelFamily::fused_experts_fp4_tensorrt: {
-      GemmShape up = shape, down = shape;
-      up.n = 2 * shape.n;
-      down.n = shape.k;
-      down.k = shape.n;
-      GemmParameters block = p;
-      block.mainloop_efficiency = block_efficiency(p, machine);
-      parts.chip = best_tile_time(block, machine, up, kFusedTiles) + best_tile_time(block, machine, down, kFusedTiles);
-      break;
-    }
     case KernelFamily::gemm_fp8_tensor:
       parts.chip = machine.pairs_tiles ? paired_tile_time(p, machine, shape)
                                        : best_tile_time(p, machine, shape, kTensorScaledTiles);

@@ -66,6 +66,12 @@ std::vector<KernelFamily> stand_ins(KernelFamily family) {
     case fused_experts_fp4_tensorrt:
       return {fused_experts_tensor_tensorrt, fused_experts_bf16_tensorrt, fused_experts_fp4, fused_experts_fp8,
               fused_experts_bf16};
+    case fused_experts_mxfp4:
+      return {fused_experts_mxfp4_tensorrt, fused_experts_bf16_vllm, fused_experts_bf16, fused_experts_fp8};
+    case fused_experts_mxfp4_tensorrt:
+      return {fused_experts_mxfp4, fused_experts_bf16_tensorrt, fused_experts_bf16, fused_experts_fp8};
+    case fused_experts_int4:
+      return {fused_experts_bf16, fused_experts_bf16_vllm, fused_experts_fp8};
     case decode_bf16:
       return {decode_fp8};
     case decode_fp8:
@@ -250,8 +256,9 @@ struct KernelModel::Resolved {
         Seconds(0), near.nearness > kNearMeasurement ? choice.near_evidence : choice.far_evidence, {}, {}};
     const double peak_us = (flop(shape) / gpu.peak(shape.precision)).value() * (chip.all_sms / chip.sms) / kMicrosecond;
     const double bytes_us = (Bytes(least_bytes(shape)) / gpu.hbm_bandwidth).value() / kMicrosecond;
-    if constexpr (std::is_same_v<Shape, GemmShape>)  // nobody measured kernels that unpack
-      if (shape.weight_bytes > 0) result.evidence = std::max(result.evidence, Evidence::fitted);
+    if constexpr (std::is_same_v<Shape, GemmShape>)  // of kernels that unpack, blocks of experts alone were measured
+      if (shape.weight_bytes > 0 && !unpacks(choice.fit->family))
+        result.evidence = std::max(result.evidence, Evidence::fitted);
     result.time = Seconds(std::max({us, peak_us, bytes_us}) * kMicrosecond);
     const bool fp4 = shape.precision == Precision::fp4;  // half the width of FP8, and taken to ask for half the energy
     PowerKind kind = fp4 || shape.precision == Precision::fp8 ? PowerKind::fp8 : PowerKind::bf16;

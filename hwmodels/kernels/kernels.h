@@ -44,6 +44,10 @@ enum class ExpertBlock : std::uint8_t {
   sglang,    ///< fused_moe_triton, tuned
   vllm,      ///< fused_moe
   tensorrt,  ///< TensorRT-LLM's CUTLASS block
+  // Weights of four bits, unpacked to BF16 by the kernel:
+  triton_kernels,           ///< MXFP4, matmul_ogs of vLLM and SGLang
+  triton_kernels_tensorrt,  ///< MXFP4, TensorRT-LLM's copy of it
+  marlin,                   ///< INT4
 };
 
 /// m, n, k in elements. For grouped GEMMs n and k are those of one group.

@@ -429,6 +429,29 @@ TEST_CASE("measured blocks of experts and latent attention are met: H100 and H20
   CHECK(blocks(ExpertBlock::tensorrt, 8192, 8, 1, Precision::fp8) == Approx(5179).epsilon(0.15));
   CHECK(blocks(ExpertBlock::tensorrt, 8192, 1, 8, Precision::fp8) == Approx(1404).epsilon(0.15));
   CHECK(blocks(ExpertBlock::tensorrt, 64, 8, 1, Precision::fp8) == Approx(528).epsilon(0.15));
+  // gpt-oss's 32 experts, unpacked: a tile of 128 rows takes TensorRT-LLM twice what one of 64 takes. Kimi K2's by
+  // Marlin.
+  const auto unpacked = [&](ExpertBlock whose, std::int64_t tokens) {
+    GemmShape shape;
+    shape.kind = GemmKind::fused_experts;
+    const bool marlin = whose == ExpertBlock::marlin;
+    shape.m = tokens * (marlin ? 8 : 4);
+    shape.n = marlin ? 256 : 2880;
+    shape.k = marlin ? 7168 : 2880;
+    shape.groups = static_cast<int>(std::min<std::int64_t>(marlin ? 384 : 32, shape.m));
+    shape.block = whose;
+    shape.weight_bytes = bytes_per_weight(marlin ? WeightFormat::int4 : WeightFormat::mxfp4);
+    return us(h100.gemm(shape));
+  };
+  CHECK(unpacked(ExpertBlock::triton_kernels, 64) == Approx(201).epsilon(0.2));
+  CHECK(unpacked(ExpertBlock::triton_kernels, 1024) == Approx(400).epsilon(0.15));
+  CHECK(unpacked(ExpertBlock::triton_kernels, 16384) == Approx(5892).epsilon(0.15));
+  CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 64) == Approx(191).epsilon(0.15));
+  CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 512) == Approx(266).epsilon(0.2));
+  CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 1024) == Approx(546).epsilon(0.15));
+  CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 16384) == Approx(7884).epsilon(0.15));
+  CHECK(unpacked(ExpertBlock::marlin, 64) == Approx(487).epsilon(0.2));
+  CHECK(unpacked(ExpertBlock::marlin, 4096) == Approx(2533).epsilon(0.2));
   LatentBlockShape block;
   block.heads = 16;
   block.batch = 32;
@@ -551,7 +574,10 @@ TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percen
     // takes twice as long on an H100 as one of Qwen3-235B, which is larger.
     const bool two_minds = error.table == "gemm_fp8_tensor" || error.table == "fused_experts_bf16" ||
                            error.table == "fused_experts_fp8_tensorrt";
-    CHECK(error.percentile_90 <= (two_minds ? 0.17 : 0.15));
+    // Weights that are unpacked: TensorRT-LLM's MXFP4 takes longer for one row of an expert than for two, Marlin's INT4
+    // of two versions of SGLang and of vLLM on two cards is one family.
+    const bool unpacked = error.table == "fused_experts_mxfp4_tensorrt" || error.table == "fused_experts_int4";
+    CHECK(error.percentile_90 <= (unpacked ? 0.22 : two_minds ? 0.17 : 0.15));
   }
 }
 

@@ -368,7 +368,8 @@ void gate_forward(KernelWriter& list) {
     return list.memory("routing weights", MemoryKernel::elementwise, t * experts * (groups > 1 ? 30 : 6),
                        groups > 1 ? 10 : 3);
   }
-  list.memory("top-k and routing weights", MemoryKernel::gating, t * experts * 4 * 2 * kernels, kernels);
+  if (kernels > 0)
+    list.memory("top-k and routing weights", MemoryKernel::gating, t * experts * 4 * 2 * kernels, kernels);
 }
 
 void gate_backward(KernelWriter& list) {

@@ -36,6 +36,17 @@ std::string_view half(const LayerKernel& kernel) {
   return "";
 }
 
+/// Experts of four bits that are multiplied in BF16 have kernels of their own, in whichever engine: triton_kernels for
+/// MXFP4 (vLLM, SGLang and TensorRT-LLM on Hopper), Marlin for other formats (vLLM, SGLang).
+ExpertBlock block_of(ExpertBlock engine, const KernelPrecision& p) {
+  const WeightFormat format = p.experts != WeightFormat::as_multiplied ? p.experts : p.weights;
+  if (format == WeightFormat::as_multiplied || p.linear != Precision::bf16) return engine;
+  const bool tensorrt = engine == ExpertBlock::tensorrt;
+  if (format == WeightFormat::mxfp4)
+    return tensorrt ? ExpertBlock::triton_kernels_tensorrt : ExpertBlock::triton_kernels;
+  return tensorrt ? engine : ExpertBlock::marlin;
+}
+
 }  // namespace
 
 std::string name(const LayerKernel& kernel) {
@@ -124,7 +135,7 @@ void KernelWriter::fused_experts(std::string_view role, double rows, double widt
   GemmShape shape = gemm(GemmKind::fused_experts, rows, width, hidden);
   shape.groups = experts;
   shape.vendor_library = false;
-  shape.block = work_.habits.expert_block;
+  shape.block = block_of(work_.habits.expert_block, work_.precision);
   shape.passing_rows = passing_rows;
   add(role, shape, 1);
 }

@@ -90,6 +90,13 @@ void attention_backward(ShippedRows& rows, const CsvTable& table, const GpuSpec&
   rows.source(name, {"NVIDIA/cudnn-frontend, attention benchmarks, on the H200's equal chip", "2026-09-28"});
 }
 
+ExpertBlock block_of(std::string_view library, std::string_view precision) {
+  if (precision == "int4") return ExpertBlock::marlin;
+  if (library == "tensorrt") return precision == "mxfp4" ? ExpertBlock::triton_kernels_tensorrt : ExpertBlock::tensorrt;
+  if (precision == "mxfp4") return ExpertBlock::triton_kernels;
+  return library == "vllm" ? ExpertBlock::vllm : ExpertBlock::sglang;
+}
+
 /// Blocks of experts as serving engines run them.
 void expert_blocks(ShippedRows& rows, const CsvTable& table) {
   const auto name_of = [](std::string_view library) { return "expert blocks of " + std::string(library); };
@@ -102,22 +109,23 @@ void expert_blocks(ShippedRows& rows, const CsvTable& table) {
     const double on_gpu = std::max(1.0, picks / ranks);
     GemmShape shape;
     shape.kind = GemmKind::fused_experts;
-    shape.block = library == "tensorrt" ? ExpertBlock::tensorrt
-                  : library == "vllm"   ? ExpertBlock::vllm
-                                        : ExpertBlock::sglang;
+    shape.block = block_of(library, precision);
     shape.m = to_whole(on_gpu);
     shape.n = to_whole(table.number(i, "width") / table.number(i, "tensor"));
     shape.k = to_whole(table.number(i, "hidden"));
     shape.groups = static_cast<int>(std::min(table.number(i, "experts") / ranks, on_gpu));
-    if (precision != "bf16") shape.precision = precision == "fp4" ? Precision::fp4 : Precision::fp8;
+    if (precision == "mxfp4") shape.weight_bytes = bytes_per_weight(WeightFormat::mxfp4);
+    if (precision == "int4") shape.weight_bytes = bytes_per_weight(WeightFormat::int4);
+    if (precision == "fp4") shape.precision = Precision::fp4;
+    if (precision.starts_with("fp8")) shape.precision = Precision::fp8;
     if (precision == "fp8_block") shape.scaling = Scaling::blocks;
     if (precision == "fp8") shape.scaling = Scaling::per_tensor;
-    if (library == "vllm") shape.passing_rows = picks - on_gpu;
+    if (shape.block == ExpertBlock::vllm || precision == "mxfp4") shape.passing_rows = picks - on_gpu;
     rows.add(name_of(library), i, *gpu, shape, table.number(i, "us"));
   }
-  rows.source(name_of("vllm"), by_nvidia("moe/vllm/0.18.0 and 0.19.0 (balanced loads)"));
+  rows.source(name_of("vllm"), by_nvidia("moe/vllm/0.18.0 and 0.19.0, MXFP4 and INT4 0.24.0 (balanced loads)"));
   rows.source(name_of("tensorrt"), by_nvidia("moe/trtllm/1.2.0rc5 (balanced loads)"));
-  rows.source(name_of("sglang"), by_nvidia("moe/sglang/0.5.10, NVFP4 0.5.14 (balanced loads)"));
+  rows.source(name_of("sglang"), by_nvidia("moe/sglang/0.5.10, NVFP4 0.5.14, INT4 both (balanced loads)"));
 }
 
 /// Long products that ran at the board's limit are fitted with the others: the fit holds what it leaves of the clock

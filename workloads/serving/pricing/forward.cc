@@ -16,6 +16,12 @@ namespace {
 
 std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llround(elements)); }
 
+/// Blocks of experts are triton_kernels'.
+bool unpacks_mxfp4(const ServingPrecision& p) {
+  const WeightFormat experts = p.experts != WeightFormat::as_multiplied ? p.experts : p.stored;
+  return experts == WeightFormat::mxfp4 && p.linear == Precision::bf16;
+}
+
 /// Serving engines as of 2025 (SGLang, vLLM, TensorRT-LLM): fused norms, positions and gates; scales of FP8 tensors
 /// known beforehand.
 /// @param gpu that computes
@@ -40,11 +46,9 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind, const GpuSpec&
   habits.tensor_scales = TensorScales::fixed;
   habits.head_norm_kernels = engine.head_norm_kernels;
   habits.residual_in_attention_norm = true;
-  // Experts in MXFP4 without units for it: triton_kernels' top-k, histogram, and two kernels that sort tokens
-  // (routing.py, SortTokens), as vLLM and SGLang run gpt-oss on Hopper; elsewhere the choice is one kernel and the
-  // block sorts.
-  const bool unpacked = engine.precision.stored == WeightFormat::mxfp4 && engine.precision.linear != Precision::fp4;
-  habits.router_kernels = open_source && unpacked && !fp4_units ? 4 : 1;
+  // Blocks of experts in MXFP4 on Hopper were measured with the choice in them (triton_kernels' top-k, histogram and
+  // two kernels that sort tokens); elsewhere the choice is one kernel and the block sorts.
+  habits.router_kernels = unpacks_mxfp4(engine.precision) && !fp4_units ? 0 : 1;
   habits.row_map_kernels = 0;
   habits.rows_come_sorted = kind == StepKind::decode && sends_to_experts(engine);
   habits.transposes_row_scales = false;
@@ -201,7 +205,8 @@ ExpertShare ForwardModel::expert_share(double t) const {
   const ExpertKernels kernels = expert_kernels_of(engine);
   if (kernels == ExpertKernels::deep_gemm || kernels == ExpertKernels::deep_gemm_padded) {
     align(share, picks, here, kernels == ExpertKernels::deep_gemm_padded);
-  } else if (kernels == ExpertKernels::as_kernels && engine.kernels == KernelLibrary::vllm && !share.exchanged) {
+  } else if (kernels == ExpertKernels::as_kernels && !share.exchanged &&
+             (engine.kernels == KernelLibrary::vllm || unpacks_mxfp4(engine.precision))) {
     share.passing_rows = std::max(0.0, picks - share.rows);
   }
   return share;
