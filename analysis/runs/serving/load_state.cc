@@ -1,6 +1,7 @@
 #include "analysis/runs/serving/load_state.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace flopcast {
 namespace {
@@ -34,7 +35,10 @@ LoadEvidence load_evidence(const SessionTotals& totals) {
   out.arrivals = end - begin;
   const double seconds = (totals.end - totals.begin).value();
   const double rate = seconds > 0 ? static_cast<double>(all.left()) / seconds : 0;
-  if (rate > 0) out.backlog = Seconds(totals.backlog.last_waiting() / rate);
+  if (rate > 0) {
+    out.backlog = Seconds(totals.backlog.last_waiting() / rate);
+    out.wander = Seconds(3 * std::sqrt(static_cast<double>(all.arrived.requests)) / rate);
+  }
   const Seconds quarter = out.arrivals / 4;
   out.waiting_before = mean_between(totals.backlog.waiting(), begin + quarter, begin + 2 * quarter);
   out.waiting_between = mean_between(totals.backlog.waiting(), begin + 2 * quarter, begin + 3 * quarter);
@@ -63,10 +67,12 @@ LoadState judge(const LoadEvidence& e) {
   if (e.queues_full || e.none_answered || e.unfinished || replica_drowns(e)) return LoadState::overloaded;
   if (e.backlog > kBacklogShare * e.arrivals && e.waiting_late > kGrowth * e.waiting_before)
     return LoadState::overloaded;
-  constexpr double kSlowShare = 0.02, kSlowGrowth = 1.25, kSlowBusy = 0.95;
-  if (e.backlog > kSlowShare * e.arrivals && e.busy > kSlowBusy && e.waiting_between > kSlowGrowth * e.waiting_before &&
-      e.waiting_late > kSlowGrowth * e.waiting_between)
+  constexpr double kSlowShare = 0.02, kSlowGrowth = 1.25, kSlowBusy = 0.95, kFull = 0.98;
+  const bool grows =
+      e.waiting_between > kSlowGrowth * e.waiting_before && e.waiting_late > kSlowGrowth * e.waiting_between;
+  if (grows && e.busy > kSlowBusy && e.backlog > std::min(kSlowShare * e.arrivals, e.wander))
     return LoadState::overloaded;
+  if (grows && e.busy > kFull) return LoadState::backlogged;
   return e.busy > kBusy && e.waited > 1.5 * e.worked_on ? LoadState::backlogged : LoadState::stable;
 }
 

@@ -9,8 +9,8 @@ namespace flopcast {
 
 enum class LoadState : std::uint8_t {
   stable,      ///< requests are served as they come
-  backlogged,  ///< replicas are busy, and requests wait longer for their turn than they are then worked on; queues do
-               ///< not grow
+  backlogged,  ///< replicas are busy, and requests wait longer for their turn than they are then worked on; or replicas
+               ///< are full and the queue has grown all along, by no more than chance may bring at the capacity
   overloaded,  ///< they come faster than they leave: queues grow to the last arrival, or are full
 };
 std::string_view name(LoadState state);
@@ -22,6 +22,7 @@ struct LoadEvidence {
   bool unfinished = false;     ///< requests were inside when the session met the end of its clock
   Seconds arrivals;            ///< from the first to the last
   Seconds backlog;             ///< time to work off what waits at the last arrival, at the mean rate of completions
+  Seconds wander;  ///< the same of three times the root of what came: as far as a queue wanders at its capacity
   double waiting_before = 0;   ///< requests that wait, on average over the second quarter of the arrivals' time,
   double waiting_between = 0;  ///< over the third,
   double waiting_late = 0;     ///< and over the last
@@ -35,8 +36,8 @@ LoadEvidence load_evidence(const SessionTotals& totals);
 
 /// At a load of rho times the capacity, what waits at the end takes rho - 1 of the arrivals' time to be worked off,
 /// whatever the deployment: overloaded from 8 % on, provided that the queue has grown, as a burst's has not. A smaller
-/// excess shows in long runs: overloaded from 2 % on where the queue has grown from quarter to quarter, as one that
-/// only grows does (by 5/3 and 7/5), and replicas have been busy.
+/// excess shows in long runs: overloaded from 2 % on, or from more than chance brings, where the queue has grown from
+/// quarter to quarter, as one that only grows does (by 5/3 and 7/5), and replicas have been busy.
 LoadState judge(const LoadEvidence& evidence);
 
 /// A replica works at what it was sent for longer than requests came at all, and at a small part of the others' pace:

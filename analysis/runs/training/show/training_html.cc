@@ -347,7 +347,7 @@ std::string to_html(const TrainingReport& r, const StepPictures& pictures) {
   add_published(r.comparisons, found, page);
   if (pictures.pipeline) {
     page.heading("The pipeline");
-    page.figure(drawing_of(*pictures.pipeline));
+    page.figure(drawing_of(*pictures.pipeline, r.mean.parts.bubble / r.step_time));
     page.need_viewer();
   }
   add_kinds(r, page);

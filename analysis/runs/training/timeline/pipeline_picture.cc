@@ -118,23 +118,6 @@ TonePaths paths_of(const PipelineTimes& times, double left, double width, double
   return paths;
 }
 
-/// Share of the pipeline's time that no pass and no ending fills.
-double idle_share(const PipelineTimes& times) {
-  Seconds busy;
-  std::vector<Seconds> cursor(times.rows);
-  const auto add = [&](std::size_t row, Seconds start, Seconds end) {
-    const Seconds from = std::max(start, cursor[row]);
-    if (end > from) busy += end - from;
-    cursor[row] = std::max(cursor[row], end);
-  };
-  for (const auto& b : times.blocks) {
-    if (b.end > b.start) add(b.row, b.start, b.end);
-  }
-  for (const auto& e : times.endings) add(e.row, e.start, e.end);
-  const Seconds all = times.end * static_cast<double>(times.rows);
-  return all > Seconds(0) ? 1 - busy / all : 0;
-}
-
 std::string pass_words(PassKind kind) {
   switch (kind) {
     case PassKind::forward:
@@ -302,13 +285,12 @@ std::string picture_svg(const PipelineTimes& times) {
   return out + "</svg>\n";
 }
 
-Drawing drawing_of(const PipelineTimes& times) {
+Drawing drawing_of(const PipelineTimes& times, double bubble) {
   Drawing drawing;
   if (times.blocks.empty()) return drawing;
   constexpr double kScale = 10'000, kLabels = 60;
   drawing.id = "pipeline";
-  drawing.title =
-      fmt::format("Ranks of the pipeline stand still for {} of the step", format_percent(idle_share(times)));
+  drawing.title = fmt::format("Ranks of the pipeline stand still for {} of the step", format_percent(bubble));
   drawing.caption =
       "A row per pipeline rank, a block per pass; empty is waiting, two halves are a forward beside a backward. Drag "
       "to "

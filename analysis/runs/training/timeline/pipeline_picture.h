@@ -47,7 +47,8 @@ class PipelinePictureSink final : public TimelineSink {
 std::string picture_svg(const PipelineTimes& times);
 
 /// The same for a page: zoomed and pointed at there, a still picture on paper.
-Drawing drawing_of(const PipelineTimes& times);
+/// @param bubble share of the step, as the report states it
+Drawing drawing_of(const PipelineTimes& times, double bubble);
 
 Tone tone_of(PassKind kind);
 /// Of an operation of a training step, wherever it is shown.
