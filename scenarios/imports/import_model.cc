@@ -162,6 +162,15 @@ struct KnownAs {
   std::string note;
 };
 
+KnownAs by_fields(const JsonObject& object, const std::string& name) {
+  const std::string_view stored = find_model_class("LlamaForCausalLM")->architecture;
+  const bool gated = gated_by_activation(object);
+  return {class_by_fields(stored, gated),
+          fmt::format("{} is not known by name: read by its fields, {} matrices in an FFN by its activation function, "
+                      "embeddings tied unless tie_word_embeddings says otherwise",
+                      quoted(name), gated ? "three" : "two")};
+}
+
 /// By what the user says, by the first of "architectures", by "model_type", or by the fields alone. @param inner the
 /// type of the language model within.
 KnownAs family_of(const JsonObject& object, const std::string& asked_for, const std::string& inner) {
@@ -176,11 +185,13 @@ KnownAs family_of(const JsonObject& object, const std::string& asked_for, const 
   const ModelClass* const own = find_model_class(name);
   // A wrapper for several language models says within which one it holds.
   const ModelClass* const within = inner.empty() || inner == type ? nullptr : model_class_of_type(inner);
-  if (within && (!own || own->architecture == "Mistral3ForConditionalGeneration")) {
+  const bool wraps_any = own && own->architecture == "Mistral3ForConditionalGeneration";
+  if (within && (!own || wraps_any)) {
     if (own && within->model_type == "mistral") return {*own, ""};
     return {*within, fmt::format("{} holds a language model of type {}: read as that",
                                  quoted(name.empty() ? type : name), inner)};
   }
+  if (wraps_any && !inner.empty() && inner != type) return by_fields(object, inner);
   if (own) return {*own, ""};
   if (const ModelClass* family = model_class_of_type(type)) {
     if (name.empty()) return {*family, ""};
@@ -190,12 +201,7 @@ KnownAs family_of(const JsonObject& object, const std::string& asked_for, const 
   const bool slip = !nearest_name(name, {all.begin(), all.end()}).empty() && type.empty();
   if ((name.empty() && type.empty()) || slip)
     refuse_architecture(object.places.fault("architectures", name.empty() ? "nothing" : quoted(name), ""), name);
-  const std::string_view stored = find_model_class("LlamaForCausalLM")->architecture;
-  const bool gated = gated_by_activation(object);
-  return {class_by_fields(stored, gated),
-          fmt::format("{} is not known by name: read by its fields, {} matrices in an FFN by its activation function, "
-                      "embeddings tied unless tie_word_embeddings says otherwise",
-                      quoted(name.empty() ? type : name), gated ? "three" : "two")};
+  return by_fields(object, name.empty() ? type : name);
 }
 
 /// "meta-llama/Llama-3.1-8B" and "Llama-3.1-8B/config.json" are both Llama-3.1-8B.
@@ -266,12 +272,26 @@ std::string to_string(const ImportNote& note) {
 
 namespace {
 
+/// What the index of weights that are not there says of their size. In 16 bits that is a number of elements.
+std::string index_note(const ModelConfig& model, double counted, std::uint64_t bytes) {
+  std::string text = fmt::format("the index beside this file states {} bytes, its weights are not there", bytes);
+  const bool in_16_bits = model.published_weights == PublishedWeights::bf16;
+  const double held = static_cast<double>(bytes) / 2;
+  if (!in_16_bits) return text + ": in this model's formats no number of elements follows";
+  if (held == counted) return text + ": in 16 bits exactly as many elements as this model counts";
+  text +=
+      fmt::format(": in 16 bits {:.0f} elements; this model counts {:.0f}, {:.0f} {} ({:.4f} %)", held, counted,
+                  std::abs(counted - held), counted > held ? "more" : "fewer", 100 * std::abs(counted - held) / held);
+  return text + (held > counted ? ", which may be encoders, MTP modules or 32 bits" : "");
+}
+
 /// The count of the model beside that of the weights, where they lie beside its file: to the last one.
 std::string tensor_note(const ModelConfig& model, const std::string& file) {
   const std::filesystem::path folder = std::filesystem::path(file).parent_path();
   const TensorCount held = count_tensors(folder.empty() ? "." : folder.string(), model.layers);
-  if (held.files == 0) return "";
-  const double counted = count_parameters(model).total, real = static_cast<double>(held.language);
+  const double counted = count_parameters(model).total;
+  if (held.files == 0) return held.indexed_bytes > 0 ? index_note(model, counted, held.indexed_bytes) : "";
+  const double real = static_cast<double>(held.language);
   std::string text =
       fmt::format("{} safetensors files hold {} elements of the language model", held.files, held.language);
   if (held.modules > 0) text += fmt::format(", {} of MTP modules", held.modules);

@@ -139,16 +139,48 @@ void add_file(const fs::path& file, int layers, TensorCount& count) {
   ++count.files;
 }
 
-/// Files that the index names.
-std::set<std::string> indexed_files(const fs::path& index) {
+/// {"total_size": 16060522496, ...}
+std::uint64_t total_size(JsonCursor& cursor) {
+  std::uint64_t bytes = 0;
+  cursor.expect('{', "metadata");
+  if (cursor.accept('}')) return 0;
+  do {
+    const std::string_view key = cursor.string("metadata");
+    cursor.expect(':', key);
+    if (key != "total_size") {
+      cursor.skip_value(key);
+      continue;
+    }
+    const int column = cursor.column();
+    const Field size{cursor.scalar(), column, key};
+    double value = 0;  // some files write 1.6e10 or 16060522496.0
+    const auto [end, error] = std::from_chars(size.text.data(), size.text.data() + size.text.size(), value);
+    if (error != std::errc() || end != size.text.data() + size.text.size() || !(value >= 0 && value < 1e18))
+      size.refuse("a number of bytes");
+    bytes = static_cast<std::uint64_t>(value);
+  } while (cursor.accept(','));
+  cursor.expect('}', "metadata");
+  return bytes;
+}
+
+struct TensorIndex {
+  std::set<std::string> files;  ///< that it names
+  std::uint64_t bytes = 0;      ///< "total_size" of its metadata
+};
+
+TensorIndex read_index(const fs::path& index) {
   const std::string text = contents_of(index);
-  std::set<std::string> files;
+  TensorIndex out;
   try {
     JsonCursor cursor(text);
     cursor.expect('{', "");
     do {
       const std::string_view key = cursor.string("");
       cursor.expect(':', key);
+      if (key == "metadata") {
+        out.bytes = total_size(cursor);
+        continue;
+      }
       if (key != "weight_map") {
         cursor.skip_value(key);
         continue;
@@ -158,14 +190,14 @@ std::set<std::string> indexed_files(const fs::path& index) {
       do {
         cursor.string(key);
         cursor.expect(':', key);
-        files.emplace(cursor.string(key));
+        out.files.emplace(cursor.string(key));
       } while (cursor.accept(','));
       cursor.expect('}', key);
     } while (cursor.accept(','));
   } catch (const LineFault& fault) {
     refuse_tensors(index, fault.found, fault.expected);
   }
-  return files;
+  return out;
 }
 
 }  // namespace
@@ -178,10 +210,14 @@ TensorCount count_tensors(const std::string& folder, int layers) {
     if (entry->path().extension() == ".safetensors") files.insert(entry->path().filename().string());
   const fs::path index = fs::path(folder) / "model.safetensors.index.json";
   if (fs::exists(index, none)) {
-    const std::set<std::string> named = indexed_files(index);
+    const TensorIndex listed = read_index(index);
+    const std::set<std::string>& named = listed.files;
     for (const std::string& name : named) {
       if (name.find('/') != std::string::npos || !files.contains(name)) {
-        if (files.empty()) return count;  // the index alone: nothing was downloaded
+        if (files.empty()) {  // the index alone: nothing was downloaded
+          count.indexed_bytes = listed.bytes;
+          return count;
+        }
         refuse_tensors(index, "no file " + name + " beside it", "every file that it names");
       }
     }

@@ -232,6 +232,21 @@ TEST_CASE("weights beside a configuration are counted to the last one", "[scenar
   CHECK_THAT(notes(), ContainsSubstring("64 fewer") && ContainsSubstring("8192 of MTP modules"));
   folder.write("model-00001-of-00001.safetensors", "short");
   CHECK_THROWS_WITH(notes(), ContainsSubstring("no header"));
+  // The index alone, as one has it before the weights: its size, in 16 bits, is a number of elements.
+  const TemporaryFolder bare;
+  bare.write("config.json", config_with(""));
+  const double elements = count_parameters(import_model(bare.path()).model).total;
+  const auto indexed = [&](double bytes) {
+    bare.write("model.safetensors.index.json",
+               fmt::format("{{\"metadata\": {{\"total_size\": {:.0f}}}, \"weight_map\": {{\"a\": \"x.safetensors\"}}}}",
+                           bytes));
+    std::string text;
+    for (const ImportNote& note : import_model(bare.path()).notes) text += to_string(note) + "\n";
+    return text;
+  };
+  CHECK_THAT(indexed(2 * elements), ContainsSubstring("exactly as many elements as this model counts"));
+  CHECK_THAT(indexed(2 * elements + 1000), ContainsSubstring("500 fewer"));
+  CHECK_THAT(indexed(2 * elements - 1000), ContainsSubstring("500 more"));
 }
 
 }  // namespace
