@@ -82,7 +82,8 @@ std::string service_table(const CostReport& report, const TextStyle& style) {
   // What nobody asked for has no price.
   const ServiceWork& work = *report.work.service;
   const auto of = [](double tokens, double usd) { return tokens > 0 ? money_text(usd) : std::string("no tokens"); };
-  row("per million input tokens", [&](const ServiceCost& s) { return of(work.input_tokens, s.usd_per_million_input); });
+  row("per million computed input tokens",
+      [&](const ServiceCost& s) { return of(work.input_tokens, s.usd_per_million_input); });
   row("per million cached tokens", [](const ServiceCost& s) { return money_text(s.usd_per_million_cached); });
   row("per million output tokens",
       [&](const ServiceCost& s) { return of(work.output_tokens, s.usd_per_million_output); });

@@ -385,9 +385,9 @@ double usd_per_day(ServingRef s, UsdPerSecond rate) {
 }
 
 constexpr MetricRow<ServingReport> kServingCostRows[] = {
-    {"usd_per_million_input_tokens", "USD", "10^6 input tokens", "Cost of 10^6 input tokens that are computed",
+    {"usd_per_million_input_tokens", "USD", "10^6 computed input tokens", "Cost of 10^6 input tokens that are computed",
      if_read<[](ServingRef s) { return s.cost.per_million_computed.value(); }>, show::small_usd},
-    {"usd_per_million_prompt_tokens", "USD", "10^6 prompt tokens", "Cost of 10^6 input tokens, cached ones included",
+    {"usd_per_million_prompt_tokens", "USD", "10^6 input tokens", "Cost of 10^6 input tokens, cached ones included",
      if_read<[](ServingRef s) { return s.cost.per_million_prompt.value(); }>, show::small_usd},
     {"usd_per_million_output_tokens", "USD", "10^6 output tokens", "Cost of 10^6 output tokens",
      [](ServingRef s) -> MetricValue {

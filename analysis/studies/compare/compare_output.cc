@@ -57,7 +57,7 @@ std::vector<MetricRow> service_rows(const ComparedScenario& first) {
       {"GPU-hours that answer, per 10^6 output tokens",
        [](S s) { return s.service->answer_rate > 0 ? fmt::format("{:.3f}", s.service->answer_hours()) : ""; }},
       {"$ per 10^6 output tokens", [](S s) { return dollars(s.service->per_million_output); }},
-      {"$ per 10^6 input tokens", [](S s) { return dollars(s.service->per_million_input); }},
+      {"$ per 10^6 computed input tokens", [](S s) { return dollars(s.service->per_million_input); }},
   };
 }
 

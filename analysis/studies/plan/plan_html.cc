@@ -31,7 +31,7 @@ DataTable plan_data(const PlanStudy& study) {
   for (std::size_t i = 0; i < study.plans.size(); ++i) {
     const ReplayedPlan& plan = study.plans[i];
     table.rows.push_back({fmt::format("{}", i + 1), format_time(plan.step), format_bytes(plan.memory),
-                          format_percent(plan.fits_share, 0), format_percent(plan.mfu_causal),
+                          plan.ran ? "ran" : format_percent(plan.fits_share, 0), format_percent(plan.mfu_causal),
                           format_count(plan.tokens_per_day), plan_text(plan.screened.choice), held_back(plan.parts)});
   }
   return table;

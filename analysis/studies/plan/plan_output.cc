@@ -50,6 +50,7 @@ std::string how_sure(const PlanStudy& study, const ReplayedPlan& plan) {
 
 /// "52 %" of the draws; nothing of a plan whose memory was not drawn.
 std::string fits_text(const ReplayedPlan& plan) {
+  if (plan.ran) return "ran";
   return plan.memory_p90 > Bytes(0) ? format_percent(plan.fits_share, 0) : "";
 }
 
@@ -164,7 +165,8 @@ std::string own_text(const PlanStudy& study) {
                                              : fmt::format("is {} slower than the best", format_percent(slower));
   const std::string rank =
       s.rank_is_exact
-          ? fmt::format("rank {} of those priced", format_integer(static_cast<double>(s.rank)))
+          ? fmt::format("rank {} of those priced, of which the table shows one of each kind",
+                        format_integer(static_cast<double>(s.rank)))
           : fmt::format("behind {} or more of those priced", format_integer(static_cast<double>(s.rank - 1)));
   const bool unsure = slower > 0 && !study.own->drawn.empty();
   const std::string sure =
@@ -187,9 +189,11 @@ std::string fits_note(const PlanStudy& study) {
                                format_percent(best.fits_share, 0));
   const auto faster = std::min_element(study.plans.begin(), study.plans.end(),
                                        [](const auto& a, const auto& b) { return a.step < b.step; });
-  if (faster->step >= best.step) return first + ".";
-  return fmt::format("{}; the fastest ({}) fits in {}.", first, format_time(faster->step),
-                     format_percent(faster->fits_share, 0));
+  const bool any_ran = std::any_of(study.plans.begin(), study.plans.end(), [](const auto& plan) { return plan.ran; });
+  const std::string known = any_ran ? " \"ran\": a published run's own plan, which did fit." : "";
+  if (faster->step >= best.step) return first + "." + known;
+  return fmt::format("{}; the fastest ({}) fits in {}.{}", first, format_time(faster->step),
+                     format_percent(faster->fits_share, 0), known);
 }
 
 std::string held_back(const StepParts& parts) {

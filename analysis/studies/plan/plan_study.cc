@@ -153,7 +153,7 @@ class Study {
     std::vector<ReplayedPlan> plans = replayed(study_.space, chosen);
     // Of a plan that was published, and so did run, there is no doubt that it fits.
     for (ReplayedPlan& plan : plans)
-      if (own_ran_ && own && plan.fits && plan.screened.choice == *own) plan.fits_share = 1;
+      if (own_ran_ && own && plan.fits && plan.screened.choice == *own) plan.ran = true;
     if (own_too) {
       study_.own = plans.back();
       plans.pop_back();
@@ -315,6 +315,9 @@ class Study {
           plan.screened.choice == best.screened.choice
               ? "the best plan has it"
               : fmt::format("{} against {}: a plan with it is as good", format_time(plan.step), format_time(best.step));
+      if (!plan.surely_fits())
+        answer.text += fmt::format(", but it fits in {} of the draws alone, and the best in {}",
+                                   format_percent(plan.fits_share, 0), format_percent(best.fits_share, 0));
       return;
     }
     answer.verdict = PlanAnswer::Verdict::slower;

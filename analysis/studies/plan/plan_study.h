@@ -52,6 +52,7 @@ struct ReplayedPlan {
   Seconds step;
   Bytes memory;
   double fits_share = 1;  ///< StepRange::fits
+  bool ran = false;       ///< of a published run: it did fit, whatever the draws say
   Bytes memory_p90;       ///< nine draws in ten need no more
   double mfu_causal = 0, tokens_per_day = 0;
   double days = 0, gpu_hours = 0, usd = 0;    ///< for the tokens of the run, without interruptions; 0: no run, no price
@@ -61,7 +62,7 @@ struct ReplayedPlan {
   std::vector<double> drawn;                  ///< StepRange::drawn_s
   double shapes_log_sd = 0;                   ///< StepRange's
 
-  bool surely_fits() const { return fits_share >= kSurelyFits; }
+  bool surely_fits() const { return ran || fits_share >= kSurelyFits; }
 };
 
 /// The share of the draws in which one plan is slower than another. What both share is off by the same for both; where
