@@ -409,6 +409,14 @@ Diagnostic Places::fault(const std::string& path, std::string found, std::string
   return {place.file, place.line, place.column, path, std::move(found), std::move(expected), std::move(suggestion)};
 }
 
+Diagnostic placed(Diagnostic fault, const Places& places) {
+  const Place place = places.find(fault.field);
+  const bool elsewhere = !fault.file.empty() && fault.file != places.find("").file;
+  if (fault.line > 0 || fault.field.empty() || elsewhere) return fault;
+  fault.file = place.file, fault.line = place.line, fault.column = place.column;
+  return fault;
+}
+
 std::string read_text_file(const std::string& path, const TextFileKind& kind) {
   namespace fs = std::filesystem;
   std::error_code error;
