@@ -151,6 +151,20 @@ TEST_CASE("a replica must hold the cache of a usual request", "[scenarios][servi
           ContainsSubstring("expected room for one request, 100100 tokens on average (try more GPUs per replica"));
 }
 
+TEST_CASE("what would hold the weights is what a replica may be, and lighter than what is stated",
+          "[scenarios][serving]") {
+  const auto advice = [](const std::string& model, const std::string& replicas) {
+    return faults_of(replaced(replaced(kChat, "llama-3.1-8b", model), "count: 2 tensor: 2", replicas));
+  };
+  // Experts over more than a node are over whole nodes.
+  CHECK_THAT(advice("deepseek-v3", "count: 1 attention_data: 8 expert: 8 weights: \"bf16\""),
+             ContainsSubstring("(try 32 GPUs in a replica (tensor 1 x attention_data 32, expert 32), or weights: "
+                               "\"fp8\" and 16 GPUs in a replica (tensor 1 x attention_data 16, expert 16))"));
+  // Of four-bit weights FP8 ones are no lighter.
+  const std::string narrow = advice("kimi-k2.5", "count: 1");
+  CHECK_THAT(narrow, ContainsSubstring("GPUs in a replica (tensor 8") && !ContainsSubstring("weights: \"fp8\""));
+}
+
 TEST_CASE("faults of traffic, replicas and promises come at once", "[scenarios][serving]") {
   std::string text = replaced(kChat, "mean: 500", "mean: 0");
   text = replaced(text, "ttft: \"1 s\"", "ttft: \"1 kg\"");
