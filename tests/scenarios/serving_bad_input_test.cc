@@ -36,6 +36,8 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
            "serving.traffic.stream[0].input: found 200500 tokens of prompt and answer, expected at most the "
            "131072 positions of "
            "llama-3.1-8b"},
+      Slip{"a spread of fixed lengths", "mean: 500", "mean: 500 variation: 1.7",
+           "scenario.textproto:7:25: serving.traffic.stream[0].input.variation: found a statement without effect"},
       Slip{"least above most", "mean: 500", "mean: 500 least: 20 most: 10", "found least above most"},
       Slip{"unknown shape", "mean: 500", "mean: 500 shape: \"lognormal\"", "(did you mean \"log_normal\"?)"},
       Slip{"uniform lengths below zero", "mean: 500", "mean: 500 shape: \"uniform\" variation: 3",

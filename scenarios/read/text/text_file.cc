@@ -228,6 +228,9 @@ class Collector : public pb::io::ErrorCollector {
       const std::string found = message.substr(cut + middle.size());
       d.found = found.empty() || found == "\"\"." ? "the end of the text" : found;
       d.expected = in_words(message.substr(start.size(), cut - start.size()));
+      if (d.expected == "a text in quotes" && !d.found.empty() &&
+          std::all_of(d.found.begin(), d.found.end(), [](unsigned char c) { return std::isalnum(c) || c == '.'; }))
+        d.remedy = "\"" + d.found + "\", and its unit within the quotes where it has one";
       return;
     }
     if (const std::string value = quoted_after(message, "Value: "); !value.empty()) {
