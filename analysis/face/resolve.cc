@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analysis/face/environment_data.h"
+#include "analysis/face/placed.h"
 #include "analysis/face/resolve.h"
 #include "analysis/face/run.h"
 #include "analysis/money/study/cost_study.h"
@@ -99,8 +100,10 @@ ResolvedScenario resolve_text(const std::string& text, const std::string& label,
   return completed(load_scenario_text(text, label, overrides, data.libraries()), data);
 }
 
-std::string check(const ResolvedScenario& resolved) {
-  const Scenario& scenario = resolved.value();
+namespace {
+
+/// @throws InputError
+std::string checked(const Scenario& scenario) {
   if (scenario.training) {
     Scenario folded = scenario;
     folded.training->unfolded = false;
@@ -113,6 +116,13 @@ std::string check(const ResolvedScenario& resolved) {
   }
   if (!scenario.serving) return "";
   return serving_facts(scenario).substr(std::string_view("; ").size());  // as `check` of the command line goes on
+}
+
+}  // namespace
+
+std::string check(const ResolvedScenario& resolved) {
+  const Scenario& scenario = resolved.value();
+  return with_places(scenario, [&] { return checked(scenario); });
 }
 
 std::string_view name_of(Work work) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "analysis/face/environment_data.h"
+#include "analysis/face/placed.h"
 #include "analysis/face/records.h"
 #include "analysis/face/report_data.h"
 #include "analysis/money/study/cost_study.h"
@@ -144,21 +145,24 @@ Report run(const ResolvedScenario& scenario, const Environment& environment, con
   const auto of = [&](AnyReport report) {
     return Report(std::make_shared<const ReportData>(ReportData{scenario, std::move(report)}));
   };
-  switch (scenario.work()) {
-    case Work::training:
-      return training(scenario, environment, settings, hooks);
-    case Work::rl:
-      return of(run_rl(value, rl_options(value, environment, settings)));
-    case Work::serving:
-      return serving(scenario, environment, settings, hooks);
-    case Work::collective:
-      return of(run_collective(value, run_options(value, environment, settings)));
-    case Work::life:
-      return of(run_cluster_life(value));
-    case Work::given:
-      break;
-  }
-  return of(given(value, environment.data()));
+  const auto replayed = [&]() -> Report {
+    switch (scenario.work()) {
+      case Work::training:
+        return training(scenario, environment, settings, hooks);
+      case Work::rl:
+        return of(run_rl(value, rl_options(value, environment, settings)));
+      case Work::serving:
+        return serving(scenario, environment, settings, hooks);
+      case Work::collective:
+        return of(run_collective(value, run_options(value, environment, settings)));
+      case Work::life:
+        return of(run_cluster_life(value));
+      case Work::given:
+        break;
+    }
+    return of(given(value, environment.data()));
+  };
+  return with_places(value, replayed);
 }
 
 Report run(const ResolvedScenario& scenario, const Environment& environment, const RunSettings& settings) {

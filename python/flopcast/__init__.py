@@ -9,7 +9,9 @@ run()       a scenario, by name, file or text, to a Report
 check()     the same without a replay: what is wrong with it, or whether it fits
 resolve()   the scenario alone, to be run several times or extended
 sweep()     all candidates of a study, on every core, to a pandas.DataFrame; read_sweep() reads what one has left
-plan(), size(), compare(), explain()  the studies of the command line, as what their JSON says
+plan(), size(), compare(), explain(), curve(), cost(), fleet(), policy_classify(), policy_answer(), validate()
+            the studies of the command line, as what their JSON says
+deploy(), import_model()  what these commands write, as text
 Environment the libraries and calibrations that the others read; one is made when none is given
 
 Faults of an input raise InputError, whose `diagnostics` have file, line, column, path, found, expected, nearest and
@@ -27,13 +29,15 @@ from . import _flopcast
 from ._flopcast import (Diagnostic, Environment as _Environment, InputError, Interrupted, Iteration, PipelineSizes,
                         Progress, Replica, Request, Scenario)
 from ._report import Columns, Metric, Part, Report
-from ._studies import compare, explain, plan, size
+from ._studies import (compare, cost, curve, deploy, explain, fleet, import_model, plan, policy_answer, policy_classify,
+                       size, validate)
 from ._sweep import read as read_sweep, sweep
 
 __all__ = [
     "Columns", "Diagnostic", "Environment", "InputError", "Interrupted", "Iteration", "Metric", "Part",
-    "PipelineSizes", "Progress", "Replica", "Report", "Request", "Scenario", "check", "compare", "explain", "plan",
-    "read_sweep", "resolve", "run", "schedule_text", "size", "sweep",
+    "PipelineSizes", "Progress", "Replica", "Report", "Request", "Scenario", "check", "compare", "cost", "curve", "deploy",
+    "explain", "fleet", "import_model", "plan", "policy_answer", "policy_classify", "read_sweep", "resolve", "run",
+    "schedule_text", "size", "sweep", "validate",
 ]
 atexit.register(_flopcast.end)
 __version__ = _flopcast.version().split()[-1]
@@ -97,6 +101,9 @@ def _order_text(orders: Any) -> str:
     """A line per rank, from what a schedule function returned."""
     if isinstance(orders, str):
         return orders
+    if not isinstance(orders, Iterable) or isinstance(orders, Mapping):
+        raise TypeError(f"a schedule returned {orders!r}, expected an order of passes per rank, such as "
+                        "[\"F0 F1 B0 B1\", ...]")
     lines = []
     for rank, order in enumerate(orders):
         lines.append(f"{rank}: {order if isinstance(order, str) else ' '.join(order)}\n")

@@ -151,7 +151,8 @@ void read_window(ConfigReader& config, int layers) {
   window.set_layers(layers);
   if (chunked) window.set_chunked(true);
   read_window_heads(config, window);
-  if (layers >= config.model().layers() - config.model().state_layers().layers())
+  const bool compressed = !config.entries("compress_ratios").empty();  // its cache does not grow with every token
+  if (!compressed && layers >= config.model().layers() - config.model().state_layers().layers())
     config.note("sliding_window",
                 "every layer looks back at a window; the cache is counted as if it grew with every token");
 }

@@ -77,6 +77,7 @@ class Resolver : private ResolveState {
     for (const auto& p : in_.published()) out_.published.push_back(loaded<Scenario::Published>(p));
     defaults();
     if (!faults_.empty()) throw InputError(shortened());
+    out_.places = std::make_shared<const Places>(places_);
     return std::move(out_);
   }
 

@@ -17,6 +17,8 @@
 
 namespace flopcast {
 
+class Places;
+
 /// How a published figure stands to a prediction (scenarios/proto/scenario.proto).
 enum class PublishedKind : std::uint8_t { value, input, at_least, at_most };
 constexpr std::array<std::string_view, 4> enum_names(PublishedKind) {
@@ -159,6 +161,8 @@ struct Scenario {
   /// The command line, or a study, put another chip in place of the one that the file states a price for: that chip.
   /// Empty: `price.gpu` is the price of the chip that works, as far as anybody can know.
   std::string priced_for;
+  /// Where its fields stand: what a replay finds wrong is said with its place too.
+  std::shared_ptr<const Places> places;
   std::shared_ptr<const KernelCalibration> kernels;
   std::shared_ptr<const LinkCalibration> links;
   /// What the reader of a report should know about these inputs.
@@ -188,6 +192,7 @@ struct Scenario {
     field("published", &Scenario::published, {.cause = kLabel, .resolved = true});
     field.aside(&Scenario::run_changed, "the fields that were changed");
     field.aside(&Scenario::priced_for, "the fields that were changed");
+    field.aside(&Scenario::places, "the file's text");
     field.aside(&Scenario::kernels, "calibration");
     field.aside(&Scenario::links, "calibration");
     field.aside(&Scenario::notes, "the fields they are about");

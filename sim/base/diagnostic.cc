@@ -4,6 +4,8 @@
 #include <cctype>
 #include <cmath>
 #include <compare>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include "sim/base/fault_text.h"
@@ -27,6 +29,22 @@ Diagnostic shown_safely(Diagnostic d) {
   for (std::string* text : {&d.file, &d.field}) *text = visible(*text);
   for (std::string* text : {&d.found, &d.expected, &d.suggestion, &d.remedy}) *text = visible(*text, LineEnds::allowed);
   return d;
+}
+
+/// File by file as they came, each from its first line to its last, and behind them what has no line; each once.
+std::vector<Diagnostic> in_order(std::vector<Diagnostic> diagnostics) {
+  std::vector<std::string> files;
+  for (const Diagnostic& d : diagnostics)
+    if (std::find(files.begin(), files.end(), d.file) == files.end()) files.push_back(d.file);
+  const auto rank = [&](const Diagnostic& d) {
+    const auto file = std::find(files.begin(), files.end(), d.file) - files.begin();
+    return std::tuple(file, d.line <= 0, d.line, d.column);
+  };
+  std::stable_sort(diagnostics.begin(), diagnostics.end(),
+                   [&](const Diagnostic& a, const Diagnostic& b) { return rank(a) < rank(b); });
+  std::set<std::string> said;
+  std::erase_if(diagnostics, [&](const Diagnostic& d) { return !said.insert(to_string(d)).second; });
+  return diagnostics;
 }
 
 std::string joined(const std::vector<Diagnostic>& diagnostics) {
@@ -60,6 +78,25 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     std::swap(last, current);
   }
   return last[b.size()];
+}
+
+/// "vllm-#.#" of "vllm-0.99": names of one series have the same.
+std::string without_numbers(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    const bool digit = c >= '0' && c <= '9';
+    if (!digit || out.empty() || out.back() != '#') out += digit ? '#' : c;
+  }
+  return out;
+}
+
+/// How a known name is like one that somebody wrote, the likeliest first: it goes on where that one ends, it differs in
+/// its numbers alone, or it is spelt much the same.
+enum class Likeness { beginning, numbers, spelling };
+Likeness likeness(std::string_view wanted, std::string_view stem, std::string_view candidate) {
+  constexpr std::size_t kTelling = 3;  // letters
+  if (wanted.size() >= kTelling && candidate.starts_with(wanted)) return Likeness::beginning;
+  return without_numbers(candidate) == stem ? Likeness::numbers : Likeness::spelling;
 }
 
 /// The words of a name, in small letters: "deepseek", "v3", "2048", "h800".
@@ -145,7 +182,7 @@ Diagnostic with_remedy(Diagnostic diagnostic, std::string remedy) {
 }
 
 InputError::InputError(std::vector<Diagnostic> diagnostics)
-    : std::runtime_error(joined(diagnostics)), diagnostics_(std::move(diagnostics)) {
+    : std::runtime_error(joined(in_order(diagnostics))), diagnostics_(in_order(std::move(diagnostics))) {
   for (Diagnostic& diagnostic : diagnostics_) diagnostic = shown_safely(std::move(diagnostic));
 }
 
@@ -167,16 +204,28 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   constexpr std::size_t kLongestName = 200;
   if (name.empty() || name.size() > kLongestName) return {};
   const std::string wanted = lower(name);
-  const std::string* nearest = nullptr;
+  const std::string stem = without_numbers(wanted);
   // A third of the letters may differ; beyond that a suggestion confuses more than it helps.
-  std::size_t smallest = std::max<std::size_t>(1, name.size() / 3) + 1;
+  const std::size_t most = std::max<std::size_t>(1, name.size() / 3);
+  const std::string* nearest = nullptr;
+  Likeness best = Likeness::spelling;
+  std::size_t smallest = 0;
   for (const std::string& candidate : candidates) {
-    const std::size_t distance = edit_distance(wanted, lower(candidate));
-    if (distance > smallest || distance >= candidate.size() || candidate == name) continue;
-    // Of names alike otherwise, the one whose numbers come nearest: versions, sizes.
-    if (distance == smallest && (!nearest || !nearer_in_numbers(wanted, lower(candidate), lower(*nearest)))) continue;
-    smallest = distance;
+    if (candidate == name) continue;
+    const std::string other = lower(candidate);
+    const std::size_t distance = edit_distance(wanted, other);
+    const Likeness like = likeness(wanted, stem, other);
+    if (like != Likeness::beginning && (distance > most || distance >= candidate.size())) continue;
+    const bool same = nearest && like == best;
+    const bool nearer_numbers = same && nearer_in_numbers(wanted, other, lower(*nearest));
+    const bool nearer =
+        !nearest || like < best ||
+        (same && (like == Likeness::numbers ? nearer_numbers
+                                            : distance < smallest || (distance == smallest && nearer_numbers)));
+    if (!nearer) continue;
     nearest = &candidate;
+    best = like;
+    smallest = distance;
   }
   return nearest ? *nearest : std::string();
 }

@@ -112,6 +112,29 @@ TEST_CASE("services side by side: causes sum to the difference, and memory bandw
   CHECK(w.causes[0].forward > 0.3 * w.start);  // decoding is bound by memory
 }
 
+TEST_CASE("services that keep up with one load are compared by what a user waits for", "[compare][serving]") {
+  const std::vector<std::string> slower{"cluster.gpu_override.scale[0].field=hbm_bandwidth",
+                                        "cluster.gpu_override.scale[0].by=0.5"};
+  const auto at = [](const std::string& rate, const std::vector<std::string>& sets) {
+    std::string text = kComparedService;
+    text.replace(text.find("users: 40"), 9, "requests_per_second: " + rate);
+    const TemporaryFolder folder;
+    return testing::resolved(folder.write("s.textproto", text), sets);
+  };
+  const ScenarioComparison c = compare({at("4", {}), at("4", slower)}, service_options());
+  const Waterfall& w = c.waterfalls.at(0);
+  CHECK(w.measure == "time per output token");
+  CHECK(w.end > 1.2 * w.start);  // half the bandwidth, which GPU-hours per token do not show
+  CHECK(c.scenarios[1].service->answer_hours() == Approx(c.scenarios[0].service->answer_hours()).epsilon(0.05));
+  const std::string text = to_text(c, TextStyle());
+  CHECK_THAT(text, ContainsSubstring("all keep up with the same load") && !ContainsSubstring("within the promises"));
+  CHECK_THAT(text, !ContainsSubstring("per node"));  // one GPU of a node of eight
+  CHECK_THAT(to_csv(c), !ContainsSubstring("slo_attainment") && !ContainsSubstring("per_node"));
+  // At a load that one of them does not stand tokens are its own.
+  CHECK(compare({at("80", {}), at("80", slower)}, service_options()).waterfalls.at(0).measure ==
+        "GPU-hours per 10^6 output tokens");
+}
+
 TEST_CASE("a service beside itself has no causes, and answers under way follow Little's law", "[compare][serving]") {
   const ScenarioComparison c = compare({loaded_service(), loaded_service()}, service_options());
   CHECK(c.waterfalls[0].causes.empty());

@@ -130,6 +130,14 @@ TEST_CASE("cost: a replayed run is priced phase by phase", "[money]") {
   CHECK(message.models(0).uncertainty().tornado(0).input() == "run.gpu_hours");
 }
 
+TEST_CASE("cost says how old the newest rent is where rents are old", "[money]") {
+  const auto rented = [](const std::string& day) {
+    return testing::one_line(testing::flopcast("cost deepseek_r1_published --price-model rental --date " + day).out);
+  };
+  CHECK_THAT(rented("2025-03-20"), !ContainsSubstring("days older than"));
+  CHECK_THAT(rented("2025-08-01"), ContainsSubstring("days older than 2025-08-01: rents fall"));
+}
+
 TEST_CASE("cost: what cannot be priced is refused, and nothing is written", "[money]") {
   const test::TemporaryFolder folder;
   const auto refused = [&](const std::string& arguments, const char* what) {

@@ -205,6 +205,9 @@ TEST_CASE("what no flag carries is said", "[analysis][serving]") {
   const std::string trtllm = to_text(commands(
       replaced(replaced(kDense, "vllm-0.12", "trtllm-1.0"), "max_batch: 128", "max_batch: 128 cuda_graphs: false")));
   CHECK_THAT(trtllm, ContainsSubstring("cuda_graph_config: null") && ContainsSubstring("quantised before"));
+  CHECK_THAT(to_text(commands(replaced(replaced(kDense, "vllm-0.12", "trtllm-1.0"), "max_batch: 128",
+                                       "max_batch: 128 graph_sizes: \"1 2 4\""))),
+             ContainsSubstring("batch_sizes: [1, 2, 4]  # graph_sizes") && !ContainsSubstring("command: graph_sizes"));
   const std::string int4 = to_text(commands(replaced(kDense, "weights: \"fp8\"", "weight_format: \"int4\"")));
   CHECK_THAT(int4, ContainsSubstring("with weights in that format"));
   // Prompts take the normal kernels.

@@ -65,6 +65,12 @@ TEST_CASE("policy answer of a day: what else is in force, and no chips of later 
   const testing::Outcome text = testing::flopcast("policy answer 2022-10-06 --for " + file + " --chips tpu-v7");
   CHECK_THAT(text.out, ContainsSubstring("Launched behind 2022-10-06, so no chips of that day: ") &&
                            !ContainsSubstring("Of the chips that exist and are free, tpu-v7"));
+  CHECK_THAT(testing::one_line(text.out),
+             !ContainsSubstring("may be built, it") && ContainsSubstring("all tokens at the pace of the one step"));
+  CHECK_THAT(
+      fmt::format("{}", fmt::join(answered("R2023_10 --for " + file + " --chips l20,a10").works(0).left_out(), "")),
+      ContainsSubstring("no node of the library holds several of them:") && ContainsSubstring("l20") &&
+          ContainsSubstring("a10"));
 }
 
 TEST_CASE("policy answer of a day on which licences are decided case by case says so of the chips", "[policy]") {

@@ -311,6 +311,20 @@ TEST_CASE("a phase that does not fit is refused by run and check", "[analysis]")
   CHECK(has(allowed.out, "131,072 tokens per sequence"));
 }
 
+TEST_CASE("what is found wrong while a step is built or replayed is said with its place", "[analysis]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kDense);
+  for (const char* command : {"run ", "check "}) {
+    CHECK(has(testing::flopcast(command + file + " --set training.batch.sequence_length=131072").err,
+              "s.textproto:5:3: training.plan: found "));
+    CHECK(has(testing::flopcast(command + file + " --set training.plan.pipeline=1 --set training.plan.data=16384" +
+                                " --set training.batch.sequences=16384 --set cluster.nodes=2048" +
+                                " --set cluster.fabric=single-switch")
+                  .err,
+              "--set: cluster.fabric: found "));
+  }
+}
+
 TEST_CASE("check finds failures that come faster than the job recovers", "[analysis]") {
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kDense);

@@ -100,6 +100,8 @@ TEST_CASE("size names the smallest cluster that makes the run in time", "[size][
   const TrainingCluster& best = size.met.front();
   CHECK(best.days * 24 <= 11);
   CHECK(best.usd.has_value());
+  CHECK(best.days_range->p95 > best.days);
+  CHECK((*best.odds > 0.2 && *best.odds < 1));
   bool smaller = false;
   for (const TrainingCluster& tried : size.tried) {
     if (tried.gpus >= best.gpus) continue;

@@ -117,6 +117,18 @@ TEST_CASE("size: the fewest replicas, the best ratio, and a promise that nothing
                             ContainsSubstring("nearest comes"));
   CHECK_FALSE(std::filesystem::exists(none));
 
+  // A choice of chips: each with its rent of the day, and what keeps one out.
+  const testing::Outcome nodes =
+      flopcast("size " + chat + " --slo ttft=500ms,tpot=20ms --nodes hgx-h100,hgx-h200 --date 2025-03-20 --csv -");
+  CHECK(nodes.code == 0);
+  CHECK_THAT(nodes.out, ContainsSubstring("yes,hgx-h100,h100-sxm,1 replicas,1,") &&
+                            ContainsSubstring("yes,hgx-h200,h200-sxm,1 replicas,1,"));
+  CHECK_THAT(flopcast("size " + chat + " --slo ttft=500ms,tpot=20ms --nodes hgx-h100,hgx-h200 --date 2025-03-20").out,
+             ContainsSubstring("Cheapest for 90 % of requests within"));
+  CHECK(flopcast("size " + chat + " --slo tpot=1ms --nodes hgx-h100").code == 2);
+  CHECK_THAT(flopcast("size " + chat + " --slo tpot=1s --date 2025-03-20").err, ContainsSubstring("--nodes beside it"));
+  CHECK_THAT(flopcast("size " + chat + " --slo tpot=1s --nodes hgx-h10").err, ContainsSubstring("did you mean"));
+
   const testing::Outcome slip = flopcast("size " + chat + " --slo ttf=1s,tpot=20");
   CHECK(slip.code == 2);
   CHECK_THAT(slip.err, ContainsSubstring("ttft") && ContainsSubstring("unit"));

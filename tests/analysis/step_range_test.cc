@@ -53,6 +53,10 @@ TEST_CASE("what runs were published to lose is in the range of a run that says n
   const auto losses = [](const std::string& rows) {
     return RunLosses(parse_csv("run,share,gpus,source,date\n" + rows, "t"));
   };
+  CHECK(odds_within(log_normal_range(10, 0.2), 10) == Approx(0.5));
+  CHECK(odds_within({5, 10, 40}, 40) == Approx(0.95));  // each side as wide as the range says
+  CHECK(odds_within({5, 10, 40}, 5) == Approx(0.05));
+  CHECK(odds_within({10, 10, 10}, 9.9) == 0);
   const FigureRange half = losses("a,0.5,,,\n").over_predicted(1, 0);
   CHECK(half.p5 == Approx(2));
   CHECK(half.p95 == Approx(2));

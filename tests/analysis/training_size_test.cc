@@ -23,6 +23,15 @@ TEST_CASE("the smallest cluster in time, and the next one, each with its best pl
   CHECK(best.days <= 30);
   CHECK(best.replayed);
   CHECK(best.gpu_hours == Approx(best.days * 24 * best.gpus));
+  // The range of the run that `run` gives it, and odds of the deadline from the same.
+  REQUIRE((best.days_range && best.odds && best.fits));
+  CHECK(best.days_range->p5 < best.days);
+  CHECK(best.days_range->p95 > best.days);
+  CHECK(*best.odds > (best.days_range->p50 <= 30 ? 0.5 : 0));
+  CHECK(*best.odds < (best.days_range->p95 <= 30 ? 1.01 : 0.95));
+  for (const TrainingCluster& met : size.met)
+    if (met.days < best.days) CHECK(*met.odds >= *best.odds);
+  CHECK_THAT(to_text(size, options), ContainsSubstring("Odds: of being in time."));
   bool smaller = false;
   for (const TrainingCluster& tried : size.tried) {
     if (tried.gpus >= best.gpus) continue;

@@ -50,6 +50,8 @@ def test_an_order_that_cannot_be_is_refused_at_its_place():
     assert any(fault.line == 2 and "X0" in fault.found for fault in caught.value.diagnostics)
     with pytest.raises(flopcast.InputError):
         flopcast.schedule_text("dualpip", 4, 8)
+    with pytest.raises(TypeError, match="a schedule returned 3, expected an order of passes per rank"):
+        flopcast.run(text=TRAINING, schedule=lambda sizes: 3)
     with pytest.raises(flopcast.InputError):
         flopcast.run(text=SERVING, schedule=one_forward_one_backward)
 

@@ -1,4 +1,5 @@
 """Does Python get what the program's studies find, loops of reinforcement learning among them?"""
+import json
 import pickle
 
 import flopcast
@@ -20,6 +21,26 @@ def test_a_loop_is_run_planned_sized_compared_and_explained():
     assert compared.waterfalls[0].causes[0].id == "ppo"
     assert compared.waterfalls[0].start == pytest.approx(step)
     assert flopcast.explain(name, set=SMALL)
+
+
+def test_money_rules_curves_and_texts(tmp_path):
+    chip = flopcast.policy_classify("h20", date="2024-06-01").chips[0]
+    assert chip.chip == "h20"
+    ledger = flopcast.fleet("deepseek_fleet", draws=100)
+    assert ledger.title
+    priced = flopcast.cost("deepseek_r1_published", date="2025-01-20", price_model="stated", draws=0)
+    assert priced.models[0].model == "stated"
+    served = flopcast.curve("deepseek_r1_distill_llama_8b_one_gpu", users=[1, 4], set={"serving.traffic.requests": 8})
+    assert len(served.curves[0].rungs) == 2
+    assert "vllm serve" in flopcast.deploy("llama_3_1_70b_serving_8_h100", set={"serving.replicas.engine": "vllm-0.18"})
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({
+        "architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+        "max_position_embeddings": 8192, "hidden_act": "silu", "rms_norm_eps": 1e-5, "tie_word_embeddings": False}))
+    assert "layers: 32" in flopcast.import_model(config)
+    with pytest.raises(flopcast.InputError):
+        flopcast.policy_answer("R1999_01", ["deepseek_v3_2048_h800"])
 
 
 def test_faults_of_a_study_are_input_errors():

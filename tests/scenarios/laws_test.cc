@@ -185,7 +185,7 @@ TEST_CASE("a value of the wrong type has its field's path and hides no other fau
   CHECK(contains(faults, "training.plan.stage_layers: found 31.5, expected a whole number"));
   CHECK(contains(faults, "training.unfolded: found maybe, expected true or false"));
   CHECK(contains(faults, "training.mechanisms.gpu_speed_spread: found \"x\", expected a number"));
-  CHECK(contains(faults, "price.gpu: found 2, expected a text in quotes"));
+  CHECK(contains(faults, "price.gpu: found 2, expected a text in quotes (try \"2\", and its unit within"));
   CHECK(std::count(faults.begin(), faults.end(), '\n') == 4);
   CHECK(contains(faults_of(replaced(kSmall, "data: 8", "data: 9999999999")),
                  "training.plan.data: found 9999999999, expected a whole number within the range of the field"));

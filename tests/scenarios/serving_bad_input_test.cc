@@ -36,6 +36,8 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
            "serving.traffic.stream[0].input: found 200500 tokens of prompt and answer, expected at most the "
            "131072 positions of "
            "llama-3.1-8b"},
+      Slip{"a spread of fixed lengths", "mean: 500", "mean: 500 variation: 1.7",
+           "scenario.textproto:7:25: serving.traffic.stream[0].input.variation: found a statement without effect"},
       Slip{"least above most", "mean: 500", "mean: 500 least: 20 most: 10", "found least above most"},
       Slip{"unknown shape", "mean: 500", "mean: 500 shape: \"lognormal\"", "(did you mean \"log_normal\"?)"},
       Slip{"uniform lengths below zero", "mean: 500", "mean: 500 shape: \"uniform\" variation: 3",
@@ -149,6 +151,20 @@ TEST_CASE("a replica must hold the cache of a usual request", "[scenarios][servi
       faults_of(replaced(small, "mean: 500", "mean: 100000")),
       ContainsSubstring("serving.replicas: found room for the cache of ") &&
           ContainsSubstring("expected room for one request, 100100 tokens on average (try more GPUs per replica"));
+}
+
+TEST_CASE("what would hold the weights is what a replica may be, and lighter than what is stated",
+          "[scenarios][serving]") {
+  const auto advice = [](const std::string& model, const std::string& replicas) {
+    return faults_of(replaced(replaced(kChat, "llama-3.1-8b", model), "count: 2 tensor: 2", replicas));
+  };
+  // Experts over more than a node are over whole nodes.
+  CHECK_THAT(advice("deepseek-v3", "count: 1 attention_data: 8 expert: 8 weights: \"bf16\""),
+             ContainsSubstring("(try 32 GPUs in a replica (tensor 1 x attention_data 32, expert 32), or weights: "
+                               "\"fp8\" and 16 GPUs in a replica (tensor 1 x attention_data 16, expert 16))"));
+  // Of four-bit weights FP8 ones are no lighter.
+  const std::string narrow = advice("kimi-k2.5", "count: 1");
+  CHECK_THAT(narrow, ContainsSubstring("GPUs in a replica (tensor 8") && !ContainsSubstring("weights: \"fp8\""));
 }
 
 TEST_CASE("faults of traffic, replicas and promises come at once", "[scenarios][serving]") {

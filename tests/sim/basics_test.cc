@@ -43,6 +43,19 @@ TEST_CASE("An input error lists all its diagnostics") {
   CHECK(error.diagnostics().size() == 2);
 }
 
+TEST_CASE("faults stand in the order of their lines, each once, and behind them those without a line") {
+  const InputError error(std::vector<Diagnostic>{{"a", 7, 1, "late", "1", "2", ""},
+                                                 {"a", 0, 0, "nowhere", "1", "2", ""},
+                                                 {"a", 2, 9, "early", "1", "2", ""},
+                                                 {"b", 1, 1, "other", "1", "2", ""},
+                                                 {"a", 7, 1, "late", "1", "2", ""},
+                                                 {"a", 2, 3, "first", "1", "2", ""}});
+  std::string fields;
+  for (const Diagnostic& d : error.diagnostics()) fields += d.field + " ";
+  CHECK(fields == "first early late nowhere other ");
+  CHECK(std::string(error.what()).find("first") < std::string(error.what()).find("early"));
+}
+
 TEST_CASE("The nearest name is offered, nonsense gets none") {
   const std::vector<std::string> gpus{"h100-sxm", "h100-pcie", "h800-sxm", "a100", "b200"};
   CHECK(nearest_name("h10-sxm", gpus) == "h100-sxm");
@@ -54,6 +67,13 @@ TEST_CASE("The nearest name is offered, nonsense gets none") {
   CHECK(nearest_name("x", gpus).empty());
   CHECK(nearest_name(std::string(100'000, 'h'), gpus).empty());
   CHECK(nearest_name("h100", {}).empty());
+  // What goes on where the name ends comes first, then what differs in its numbers alone.
+  CHECK(nearest_name("h200", {"gh200", "h200-sxm"}) == "h200-sxm");
+  CHECK(nearest_name("v3_2048_h80", {"v3_2048_h20", "v3_2048_h800"}) == "v3_2048_h800");
+  CHECK(nearest_name("torchtitan-2025.06", {"torchtune-2025.04", "torchtitan-2025.06-eager"}) ==
+        "torchtitan-2025.06-eager");
+  CHECK(nearest_name("vllm-0.99", {"vllm-0.9", "vllm-0.18", "vllm-0.12"}) == "vllm-0.18");
+  CHECK(nearest_name("llama-3.1-7b", {"llama-3.1-70b", "llama-3.1-8b"}) == "llama-3.1-8b");
 }
 
 TEST_CASE("The normal quantile inverts the normal distribution function") {

@@ -11,6 +11,7 @@
 #include "analysis/render/text/json.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/studies/size/rl_size.h"
+#include "analysis/studies/size/serving_nodes.h"
 #include "analysis/studies/size/serving_size.h"
 #include "analysis/studies/size/training_size.h"
 #include "scenarios/proto/plan_report.pb.h"
@@ -31,13 +32,18 @@ struct SizeArguments {
   std::optional<double> budget;
   std::vector<std::string> nodes;
   int workers = 0;
-  bool of_training() const {
-    return !deadline.empty() || budget || !allowed_for.empty() || !nodes.empty() || !date.empty() || !files.csv.empty();
-  }
+  bool of_a_run() const { return !deadline.empty() || budget || !allowed_for.empty(); }
 };
 
 [[noreturn]] void refuse(const std::string& option, const std::string& found, const std::string& expected) {
   throw InputError(Diagnostic{"", 0, 0, option, found, expected, ""});
+}
+
+std::optional<Date> day_of(const SizeArguments& a) {
+  if (a.date.empty()) return std::nullopt;
+  const std::optional<Date> day = parse_date(a.date);
+  if (!day) refuse("--date", a.date, "a day, such as 2025-06-01");
+  return day;
 }
 
 TrainingSizeOptions training_options(const SizeArguments& a) {
@@ -52,10 +58,7 @@ TrainingSizeOptions training_options(const SizeArguments& a) {
   }
   if (a.budget) options.budget = Usd(*a.budget);
   options.for_china = !a.allowed_for.empty();
-  if (!a.date.empty()) {
-    options.date = parse_date(a.date);
-    if (!options.date) refuse("--date", a.date, "a day, such as 2025-06-01");
-  }
+  options.date = day_of(a);
   options.nodes = a.nodes;
   options.workers = workers_or_cores(a.workers);
   return options;
@@ -109,8 +112,18 @@ void show_ratios(const Scenario& scenario, const SizeOptions& options, const Siz
   write_samples(scenario, std::move(samples), json);
 }
 
+void size_over_nodes(const SizeArguments& a, const Environment& environment, const SizeOptions& options,
+                     ProgressLine& progress) {
+  if (a.ratio) refuse("--ratio", "the best ratio on one cluster", "one kind of node, without --nodes");
+  const ServiceNodes study = size_on_nodes(a.scenario.file, environment, a.scenario.sets, a.nodes, day_of(a), options);
+  progress.clear();
+  show_result(a.files, study);
+  if (study.services.empty() || !study.services.front().met) throw InputError(unmet(study));
+  write_result(a.files, study);
+}
+
 void size_service(const SizeArguments& arguments) {
-  if (arguments.of_training()) return size_run(arguments);
+  if (arguments.of_a_run()) return size_run(arguments);
   if (arguments.slo.empty()) {
     refuse("--slo", "nothing",
            "--slo ttft=2s,tpot=50ms for a service, --deadline 60d or --budget 8e6 for a run of training or RL");
@@ -121,6 +134,12 @@ void size_service(const SizeArguments& arguments) {
   options.attainment = arguments.attainment;
   options.curve = !arguments.no_curve;
   const Environment environment = arguments.scenario.environment();
+  ProgressLine progress;
+  options.stage = [&progress](const std::string& what) { progress.stage(what); };
+  if (!arguments.nodes.empty()) return size_over_nodes(arguments, environment, options, progress);
+  // On one kind of node nothing is chosen that has a price or a table.
+  if (!arguments.date.empty()) refuse("--date", "the day of rents", "--nodes beside it: kinds of nodes to choose from");
+  if (!arguments.files.csv.empty()) refuse("--csv", "a table of kinds of nodes", "--nodes beside it, or --json");
   const ResolvedScenario resolved = arguments.scenario.load(environment);
   const Scenario& scenario = resolved.value();
   if (!scenario.serving) {
@@ -131,9 +150,7 @@ void size_service(const SizeArguments& arguments) {
     d.expected = "serving { ... }: only a deployment that answers requests can be sized";
     throw InputError(d);
   }
-  ProgressLine progress;
   options.serving.power = environment.data().power(scenario.cluster.node.gpu.architecture);
-  options.stage = [&progress](const std::string& what) { progress.stage(what); };
   if (arguments.ratio) return show_ratios(scenario, options, arguments, progress);
   const SizeResult result = size_deployment(scenario, options);
   progress.clear();
@@ -174,7 +191,8 @@ void add_size_command(Command& program) {
             .separated_by(',');
         add_workers_option(command, arguments.workers, "For a run: plans");
         command
-            .option("--csv", arguments.files.csv, "Write the clusters for a training run as a table (`-`: to stdout)")
+            .option("--csv", arguments.files.csv,
+                    "Write clusters for a run, or a service on --nodes, as a table (`-`: to stdout)")
             .value_name("FILE");
         command
             .option("--json", arguments.files.json,

@@ -164,6 +164,7 @@ RentQuote PriceBook::rent(const std::string& gpu, const RentalConfig& terms, con
   RentQuote out;
   for (const auto& [provider, row] : last) {
     out.observed.push_back(row->quote.usd);
+    if (out.observed.size() == 1 || out.newest < row->quote.date) out.newest = row->quote.date;
     out.source += fmt::format("{}{} {} {:.2f}", out.source.empty() ? "" : "; ", provider, to_string(row->quote.date),
                               row->quote.usd);
   }

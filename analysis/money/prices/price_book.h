@@ -29,6 +29,7 @@ struct PriceQuote {
 struct RentQuote {
   double usd_per_hour = 0;       ///< the middle one, or the quantile asked for
   std::vector<double> observed;  ///< sorted
+  Date newest;                   ///< day of the last of them
   std::string source;            ///< every provider with its day and its price
   /// How far a single offer may lie from the market: nine in ten offers of one GPU and term, over all GPUs and days,
   /// lie between these times their middle one.

@@ -48,11 +48,12 @@ constexpr MetricRow<ModelCost> kProgrammeRows[] = {
 constexpr MetricRow<ServiceCost> kServiceRows[] = {
     {"usd_per_day", "USD/day", "cost per day", "Cost of the service's GPU-hours, per day",
      [](ServiceRef s) { return as::number(s.usd_per_day); }, show::usd},
-    {"usd_per_million_input_tokens", "USD", "10^6 computed input tokens", "Cost of 10^6 input tokens that are computed",
-     [](ServiceRef s) { return as::number(s.usd_per_million_input); }, show::small_usd},
-    {"usd_per_million_cached_tokens", "USD", "10^6 cached tokens", "Cost of 10^6 input tokens found in a cache",
+    {"usd_per_million_input_tokens", "USD", "cost of 10^6 computed input tokens",
+     "Cost of 10^6 input tokens that are computed", [](ServiceRef s) { return as::number(s.usd_per_million_input); },
+     show::small_usd},
+    {"usd_per_million_cached_tokens", "USD", "cost of 10^6 cached tokens", "Cost of 10^6 input tokens found in a cache",
      [](ServiceRef s) { return as::number(s.usd_per_million_cached); }, show::small_usd},
-    {"usd_per_million_output_tokens", "USD", "10^6 output tokens", "Cost of 10^6 output tokens",
+    {"usd_per_million_output_tokens", "USD", "cost of 10^6 output tokens", "Cost of 10^6 output tokens",
      [](ServiceRef s) { return as::number(s.usd_per_million_output); }, show::small_usd},
     {"revenue_usd_per_day", "USD/day", "revenue per day", "Every token at the market's price, per day",
      [](ServiceRef s) { return as::number(s.revenue_per_day); }, show::usd},
@@ -91,19 +92,21 @@ struct PricedService {
 };
 
 constexpr MetricRow<PricedService> kPricedServiceRows[] = {
-    {"usd_per_million_input_tokens", "USD", "10^6 computed input tokens", "Cost of 10^6 input tokens that are computed",
+    {"usd_per_million_input_tokens", "USD", "cost of 10^6 computed input tokens",
+     "Cost of 10^6 input tokens that are computed",
      [](const PricedService& p) -> MetricValue {
        if (p.work.input_tokens <= 0) return Absent{"no input tokens"};
        return as::number(p.cost.usd_per_million_input);
      },
      show::small_usd},
-    {"usd_per_million_prompt_tokens", "USD", "10^6 input tokens", "Cost of 10^6 input tokens, cached ones included",
+    {"usd_per_million_prompt_tokens", "USD", "cost of 10^6 input tokens",
+     "Cost of 10^6 input tokens, cached ones included",
      [](const PricedService& p) -> MetricValue {
        if (p.work.input_tokens <= 0) return Absent{"no input tokens"};
        return as::number(p.cost.usd_per_day * p.work.prefill_share / p.work.input_tokens * 1e6);
      },
      show::small_usd},
-    {"usd_per_million_output_tokens", "USD", "10^6 output tokens", "Cost of 10^6 output tokens",
+    {"usd_per_million_output_tokens", "USD", "cost of 10^6 output tokens", "Cost of 10^6 output tokens",
      [](const PricedService& p) -> MetricValue {
        if (p.work.prefill_share >= 1) return Absent{"prompts bear all of the cost: no token is made by decoding"};
        if (p.work.output_tokens <= 0) return Absent{"no output tokens"};

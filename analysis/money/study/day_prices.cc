@@ -76,7 +76,15 @@ class Pricer {
         quote.observed.size() == 1 ? "the only offer: "
         : rent_quantile_ == 0.5    ? fmt::format("middle of {}: ", quote.observed.size())
                                 : fmt::format("{:.0f} % quantile of {}: ", 100 * rent_quantile_, quote.observed.size());
-    use(fmt::format("GPU-hour, {}", price_.rental.term), quote.usd_per_hour, "USD", where + quote.source);
+    constexpr long kStale = 90;  // days; rents halve within a year or two
+    const long age = day().days_since(quote.newest);
+    const std::string stale =
+        age <= kStale ? ""
+                      : fmt::format(
+                            "; the newest of them is {} days older than {}: rents fall, and one of the day may "
+                            "be stated (--set price.gpu=...)",
+                            age, to_string(day()));
+    use(fmt::format("GPU-hour, {}", price_.rental.term), quote.usd_per_hour, "USD", where + quote.source + stale);
     rent_ = quote;
   }
 

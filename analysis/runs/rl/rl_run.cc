@@ -135,7 +135,7 @@ std::string replayed_note(const RlReport& report) {
     const auto [least, most] =
         std::minmax_element(report.steps.begin(), report.steps.end(),
                             [](const RlStep& a, const RlStep& b) { return a.length() < b.length(); });
-    out += fmt::format(", which take {} to {}", format_time(least->length()), format_time(most->length()));
+    out += fmt::format("; each takes {} to {}", format_time(least->length()), format_time(most->length()));
   }
   if (report.rl().loop.asynchrony.staleness <= 0) return out;
   const double level = written_over_gone(report.steps);

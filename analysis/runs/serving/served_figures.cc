@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "analysis/runs/serving/saturation.h"
+
 namespace flopcast {
 
 ServedFigures figures_of(const ServingReport& report) {
@@ -24,7 +26,15 @@ ServedFigures figures_of(const ServingReport& report) {
   const auto arrived = static_cast<double>(std::max<std::int64_t>(1, report.all.arrived.requests));
   out.rejected = static_cast<double>(report.all.rejected.requests) / arrived;
   out.state = name(report.state);
+  out.promised = promises_something(report);
+  out.keeps_up = report.state == LoadState::stable && out.rejected == 0 && !waits_for_answers(report.serving().traffic);
   return out;
+}
+
+bool promises_something(const ServingReport& report) {
+  const auto levels = report.totals.metrics.levels();
+  return std::any_of(levels.begin(), levels.end(),
+                     [](const ServiceLevel& l) { return l.ttft < kNever || l.tpot < kNever || l.end_to_end < kNever; });
 }
 
 ServedFigures serve(const Scenario& scenario, const PowerModel& power) {

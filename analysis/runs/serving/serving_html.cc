@@ -9,6 +9,7 @@
 #include "analysis/render/chart/page.h"
 #include "analysis/render/text/format.h"
 #include "analysis/runs/parts/page_parts.h"
+#include "analysis/runs/serving/served_figures.h"
 #include "analysis/runs/serving/serving_report.h"
 
 namespace flopcast {
@@ -242,8 +243,9 @@ std::string to_html(const ServingReport& r, const ServingExplanation& explanatio
                          apart ? "node that answers" : "node", format_count(r.input_per_node),
                          apart ? "node that computes prompts" : "node");
   if (r.all.tpot.mean() > 0) found += fmt::format("A user sees {:.1f} tokens per second. ", 1 / r.all.tpot.mean());
-  page.headline(found +
-                fmt::format("{} of requests are answered as promised.", format_percent(r.all.slo_attainment())));
+  if (promises_something(r))
+    found += fmt::format("{} of requests are answered as promised.", format_percent(r.all.slo_attainment()));
+  page.headline(found);
   const std::vector<Metric> found_metrics = serving_metrics(&r);
   add_published(r.comparisons, found_metrics, page);
   latencies(r, page);

@@ -157,6 +157,18 @@ class Projector {
 
 }  // namespace
 
+Seconds Projection::elapsed_at(double over) const {
+  const double predicted = gpu_hours > 0 ? predicted_gpu_hours / gpu_hours : 0;
+  return elapsed * (1 - predicted + predicted * over);
+}
+
+double Projection::odds_within(Seconds limit) const {
+  const double predicted = gpu_hours > 0 ? predicted_gpu_hours / gpu_hours : 0;
+  if (predicted <= 0) return elapsed <= limit ? 1 : 0;
+  const double over = (limit / elapsed - (1 - predicted)) / predicted;
+  return quantiles.empty() ? flopcast::odds_within(*spread, over) : share_within(quantiles, over);
+}
+
 TrainingConfig phase_config(const TrainingConfig& base, const TrainingPhase& phase) {
   TrainingConfig config = base;
   config.plan = phase.plan;

@@ -76,6 +76,11 @@ struct Projection {
   double goodput = 1;              ///< steady time over elapsed time, predicted phases
   std::optional<JobLife> life;     ///< of the predicted phases, one after the other; closed form beside replays
   std::vector<std::string> notes;
+
+  /// The whole run's time in that part of the cases in which predicted hours are `over` times the prediction.
+  Seconds elapsed_at(double over) const;
+  /// Odds that the run takes no longer. @pre spread
+  double odds_within(Seconds limit) const;
 };
 
 /// The step of a phase.

@@ -21,6 +21,7 @@
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/kernels/calibration.h"
 #include "hwmodels/kernels/kernel_formulas.h"
+#include "scenarios/read/text/text_file.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/training/open_fields.h"
 #include "workloads/training/prices/step_layout.h"
@@ -417,10 +418,18 @@ void run_worker(const Scenario& scenario, const RunOptions& options, TrainingRep
 
 MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Bytes capacity,
                              std::vector<std::string> remedies)
-    : InputError(memory_diagnostic(field, fullest, capacity)),
+    : MemoryRefused(memory_diagnostic(field, fullest, capacity), fullest, capacity, std::move(remedies)) {}
+
+MemoryRefused::MemoryRefused(Diagnostic diagnostic, MemoryTable fullest, Bytes capacity,
+                             std::vector<std::string> remedies)
+    : InputError(std::move(diagnostic)),
       fullest_(std::move(fullest)),
       capacity_(capacity),
       remedies_(std::move(remedies)) {}
+
+MemoryRefused MemoryRefused::at(const Places& places) const {
+  return {placed(diagnostics().front(), places), fullest_, capacity_, remedies_};
+}
 
 const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }
 

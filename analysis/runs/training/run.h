@@ -20,8 +20,11 @@ class MemoryRefused : public InputError {
  public:
   /// @param field path of the plan in the scenario.
   MemoryRefused(const std::string& field, MemoryTable fullest, Bytes capacity, std::vector<std::string> remedies);
+  MemoryRefused(Diagnostic diagnostic, MemoryTable fullest, Bytes capacity, std::vector<std::string> remedies);
   /// The same of the plan at another path.
   MemoryRefused at(const std::string& field) const { return {field, fullest_, capacity_, remedies_}; }
+  /// The same, with the place of its field.
+  MemoryRefused at(const Places& places) const;
   const MemoryTable& fullest() const { return fullest_; }
   Bytes capacity() const { return capacity_; }
   const std::vector<std::string>& remedies() const { return remedies_; }

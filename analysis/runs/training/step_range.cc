@@ -318,6 +318,14 @@ double share_within(const std::vector<double>& draws, double most) {
   return static_cast<double>(within) / static_cast<double>(draws.size());
 }
 
+double odds_within(const FigureRange& range, double most) {
+  if (most <= 0) return 0;
+  const double off = std::log(most / range.p50);
+  const double side = off < 0 ? std::log(range.p50 / range.p5) : std::log(range.p95 / range.p50);
+  if (side <= 0) return off >= 0 ? 1 : 0;
+  return 0.5 * std::erfc(-off / side * normal_quantile(0.95) / std::sqrt(2.0));
+}
+
 FigureRange quantiles(std::vector<double> sorted) {
   std::sort(sorted.begin(), sorted.end());
   const auto at = [&](double p) {

@@ -113,6 +113,10 @@ inline Bytes leaner_limit(Bytes offered, Bytes memory, Bytes needed) { return of
 /// What a profile adds: its own error for such runs as that was read off, else what lies between profiles.
 double software_error(const SoftwareProfile& software, bool experts, bool adapters, const StepErrors& errors);
 
+/// Odds that a figure with this range is no larger than `most`: its logarithm is taken for normally distributed on
+/// either side of the median, each side as wide as the range says.
+double odds_within(const FigureRange& range, double most);
+
 /// Of draws, in any order.
 FigureRange quantiles(std::vector<double> draws);
 /// Quantiles of a figure whose logarithm is normally distributed round a prediction.

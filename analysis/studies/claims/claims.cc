@@ -34,6 +34,7 @@ ClaimReading reading_of(const proto::Reading& in, const Diagnostic& place) {
 Claim claim_of(const proto::Claim& in, const std::string& path, const Places& places) {
   Claim out{in.id(), in.topic(), in.text(), in.said_by(), in.published(), in.source(), in.date(), in.parts()};
   out.every = in.every();
+  out.undecidable = in.undecidable();
   for (int i = 0; i < in.reading_size(); ++i) {
     const Diagnostic place = places.fault(fmt::format("{}.reading[{}].compute", path, i), "", "", "");
     out.readings.push_back(reading_of(in.reading(i), place));
@@ -157,9 +158,13 @@ std::vector<Claim> load_claims(const std::string& file, const ClaimContext* cont
     if (in.claim(i).every() && in.claim(i).parts())
       faults.push_back(places.fault(path + ".every", "true beside parts: true", "one of them", ""));
     const auto& readings = out.back().readings;
-    if (std::none_of(readings.begin(), readings.end(), [](const ClaimReading& r) { return r.judges(); })) {
+    const bool judged = std::any_of(readings.begin(), readings.end(), [](const ClaimReading& r) { return r.judges(); });
+    if (judged && !out.back().undecidable.empty()) {
+      faults.push_back(places.fault(path + ".undecidable", "a reading with a verdict beside it",
+                                    "readings that are shown alone, or no undecidable"));
+    } else if (!judged && out.back().undecidable.empty()) {
       faults.push_back(places.fault(fmt::format("claim[{}]", i), "no reading with a verdict",
-                                    "a reading with equals, at_least or at_most"));
+                                    "a reading with equals, at_least or at_most, or undecidable: why there is none"));
     }
   }
   if (!faults.empty() && context != nullptr) add_faults_of_values(out, *context, faults);
@@ -168,6 +173,7 @@ std::vector<Claim> load_claims(const std::string& file, const ClaimContext* cont
 }
 
 Verdict verdict_of(const Claim& claim, std::span<const double> values) {
+  if (!claim.undecidable.empty()) return Verdict::cannot_be_computed;
   const bool some_hold = !readings_that(claim, values, true).empty();
   const bool some_fail = !readings_that(claim, values, false).empty();
   if (!some_fail) return Verdict::holds;
@@ -186,6 +192,8 @@ std::string verdict_text(const Claim& claim, std::span<const double> values) {
       return fmt::format("holds only if read as: {}", fmt::join(holding, "; "));
     case Verdict::holds_in_part:
       return fmt::format("holds but for: {}", fmt::join(failing, "; "));
+    case Verdict::cannot_be_computed:
+      return "cannot be computed: " + claim.undecidable;
   }
   return {};
 }

@@ -29,7 +29,8 @@ struct Claim {
   std::string id, topic, text, said_by, published, source, date;
   bool parts = false;
   std::vector<ClaimReading> readings;
-  bool every = false;  ///< one reading that does not hold refutes it
+  bool every = false;       ///< one reading that does not hold refutes it
+  std::string undecidable;  ///< why no figure decides it; empty: figures do
 };
 
 /// The program's own, below a root of its data.
@@ -38,7 +39,7 @@ inline constexpr const char* kClaimsFile = "analysis/data/claims.textproto";
 /// @throws InputError with everything wrong in the file.
 std::vector<Claim> load_claims(const std::string& file, const ClaimContext* context = nullptr);
 
-enum class Verdict { holds, fails, holds_only_if, holds_in_part };
+enum class Verdict { holds, fails, holds_only_if, holds_in_part, cannot_be_computed };
 
 struct TestedClaim {
   Claim claim;

@@ -19,7 +19,10 @@ std::string claim_number(double value) {
   return std::abs(value) >= 1e4 ? format_integer(value) : fmt::format("{:.4g}", value);
 }
 
+/// "2.4 x"; of what is so or not, "controlled or not controlled", what it is.
 std::string with_unit(double value, const std::string& unit) {
+  if (const auto at = unit.find(" or "); at != std::string::npos)
+    return value != 0 ? unit.substr(0, at) : unit.substr(at + 4);
   return claim_number(value) + (unit.empty() ? "" : " " + unit);
 }
 
@@ -66,9 +69,11 @@ std::size_t count(std::span<const TestedClaim> claims, Verdict verdict) {
 }
 
 std::string totals_text(std::span<const TestedClaim> claims) {
-  return fmt::format("{} claims: {} hold, {} fail, {} hold only in one reading, {} in part.", claims.size(),
+  const std::size_t open = count(claims, Verdict::cannot_be_computed);
+  return fmt::format("{} claims: {} hold, {} fail, {} hold only in one reading, {} in part{}.", claims.size(),
                      count(claims, Verdict::holds), count(claims, Verdict::fails),
-                     count(claims, Verdict::holds_only_if), count(claims, Verdict::holds_in_part));
+                     count(claims, Verdict::holds_only_if), count(claims, Verdict::holds_in_part),
+                     open > 0 ? fmt::format(", {} cannot be computed", open) : "");
 }
 
 }  // namespace
@@ -109,6 +114,8 @@ std::string verdict_mark(Verdict verdict) {
       return "\u2718 fails";
     case Verdict::holds_only_if:
       return "\u25d0 in one reading";
+    case Verdict::cannot_be_computed:
+      return "? cannot be computed";
     case Verdict::holds_in_part:
       break;
   }
@@ -121,7 +128,7 @@ StackedChart verdicts_chart(std::span<const TestedClaim> claims) {
   chart.title = totals_text(claims);
   chart.axis = "claims";
   chart.caption = "Each verdict follows from the figures and the bounds of a claim's readings.";
-  chart.parts = {"holds", "holds in one reading, or in part", "fails"};
+  chart.parts = {"holds", "holds in one reading, in part, or cannot be computed", "fails"};
   chart.tones = {Tone::good, Tone::first, Tone::bad};
   chart.text = chart.tick = [](double n) { return fmt::format("{:.0f}", n); };
   chart.rows_are = "topic";
@@ -180,7 +187,7 @@ report::ClaimsReport to_message(std::span<const TestedClaim> claims) {
     claim.set_published(t.claim.published);
     claim.set_source(t.claim.source);
     claim.set_date(t.claim.date);
-    constexpr const char* kVerdicts[] = {"holds", "fails", "holds only if", "holds in part"};
+    constexpr const char* kVerdicts[] = {"holds", "fails", "holds only if", "holds in part", "cannot be computed"};
     claim.set_verdict(kVerdicts[static_cast<std::size_t>(t.verdict)]);
     claim.set_verdict_text(t.verdict_text);
     for (std::size_t i = 0; i < t.claim.readings.size(); ++i) {

@@ -1,6 +1,7 @@
 #include "analysis/studies/claims/functions.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include <fmt/format.h>
@@ -127,24 +128,42 @@ double value_of(std::span<const Metric> metrics, std::string_view name) {
                               "a metric with a value" + (absent ? ": " + absent->reason : ""), ""});
 }
 
-double train(const Arguments& a, const ClaimContext& c) {
-  const std::vector<std::string> sets(a.begin() + 2, a.end());
-  const Scenario scenario = resolve(a[0], c.environment, sets).value();
+Scenario training_of(const std::string& name, const std::vector<std::string>& sets, const ClaimContext& c) {
+  Scenario scenario = resolve(name, c.environment, sets).value();
   if (!scenario.training) {
     throw InputError(
         Diagnostic{scenario.file, 0, 0, "compute", "a scenario without `training`", "a training scenario", ""});
   }
+  return scenario;
+}
+
+double trained(const std::string& field, const Scenario& scenario, const ClaimContext& c) {
   std::vector<std::string> short_names;
   for (const ShortName& row : kTrained) short_names.emplace_back(row.name);
-  check_field(a[1], scenario, short_names);
+  check_field(field, scenario, short_names);
   const auto row =
-      std::find_if(std::begin(kTrained), std::end(kTrained), [&](const ShortName& r) { return r.name == a[1]; });
-  const ShortName wanted = row != std::end(kTrained) ? *row : ShortName{a[1], a[1]};
+      std::find_if(std::begin(kTrained), std::end(kTrained), [&](const ShortName& r) { return r.name == field; });
+  const ShortName wanted = row != std::end(kTrained) ? *row : ShortName{field, field};
   RunOptions run = c.run;
   run.project = wanted.metric.starts_with("projection.");
   const std::vector<Metric> found = metrics(run_training(scenario, run));
   const double value = value_of(found, wanted.metric) / wanted.unit;
   return wanted.over.empty() ? value : value / value_of(found, wanted.over);
+}
+
+double train(const Arguments& a, const ClaimContext& c) {
+  return trained(a[1], training_of(a[0], std::vector(a.begin() + 2, a.end()), c), c);
+}
+
+/// Causes of compare turned on in a training scenario; what has a "=" is set before.
+double train_with_causes(const Arguments& a, const ClaimContext& c) {
+  std::vector<std::string> sets, causes;
+  std::partition_copy(a.begin() + 2, a.end(), std::back_inserter(sets), std::back_inserter(causes),
+                      [](const std::string& word) { return word.find('=') != std::string::npos; });
+  Scenario scenario = training_of(a[0], sets, c);
+  const Scenario original = scenario;
+  for (const Cause& cause : causes_by_name(causes, original)) cause.apply(scenario);
+  return trained(a[1], scenario, c);
 }
 
 /// Figures by which services are compared, per GPU or node of those that do the work in question.
@@ -315,6 +334,8 @@ constexpr ClaimFunction kFunctions[] = {
      "the whole run: "
      "gpu_hours, first_phase_gpu_hours, cost_usd, days; or any metric of `flopcast list metrics`",
      train, true},
+    {"train_with", "SCENARIO, FIELD, CAUSE...",
+     "the same with causes of `flopcast compare` turned on; words with a = are set before", train_with_causes, true},
     {"serve", "SCENARIO, FIELD, SET...",
      "replays: output_tokens_per_s_per_gpu (of those that give answers), output_tokens_per_s_per_node, "
      "input_tokens_per_s_per_node, tokens_per_s_per_user, tpot_ms, ttft_s, answers_per_gpu, "

@@ -126,10 +126,13 @@ class States {
   }
 
   /// Steps that train on as many tokens with as many GPUs are compared by their time; services that give
-  /// answers by what these take.
+  /// answers by what these take, or, where rates are the load's, by how long they are waited for.
   Measure natural_measure() const {
-    if (kind_ == MeasuredWork::serving)
-      return results_.front().service.tpot > Seconds(0) ? Measure::answer_hours : Measure::prompt_hours;
+    if (kind_ == MeasuredWork::serving) {
+      const bool answers = results_.front().service.tpot > Seconds(0);
+      if (one_load()) return answers ? Measure::tpot : Measure::ttft;
+      return answers ? Measure::answer_hours : Measure::prompt_hours;
+    }
     const StateResult& first = results_.front();
     // Loops draw their answers, and which of them a step has is not always the same.
     const double slack = kind_ == MeasuredWork::loop ? kDrawnSlack : 0;
@@ -138,6 +141,17 @@ class States {
     });
     if (kind_ == MeasuredWork::loop) return same_work ? Measure::loop_step : Measure::loop_hours;
     return same_work ? Measure::step : Measure::training_hours;
+  }
+
+  /// Services with as many GPUs that all keep up with one load: GPU-hours per token are that load's, whatever differs.
+  bool one_load() const {
+    const StateResult& first = results_.front();
+    return kind_ == MeasuredWork::serving && std::all_of(results_.begin(), results_.end(), [&](const StateResult& r) {
+             const auto same = [](double a, double b) { return std::abs(a - b) <= kSameLoad * b; };
+             return r.service.keeps_up && r.gpus == first.gpus &&
+                    same(r.service.answer_rate, first.service.answer_rate) &&
+                    same(r.service.prompt_rate, first.service.prompt_rate);
+           });
   }
 
   double at(Causes on, Measure measure) const {
@@ -157,6 +171,11 @@ class States {
     }
     if (const auto some = count([](const StateResult& r) { return r.service.rejected > 0; }); some > 0)
       out.push_back(fmt::format("in {} of the {} replays some requests were rejected", some, states_.size()));
+    if (one_load())
+      out.emplace_back(
+          "all keep up with the same load: tokens per second, GPU-hours and dollars per token are the load's, not what "
+          "they could give; what a user waits for differs. What each can give: a larger load, users in place of "
+          "requests_per_second, or curve");
     return out;
   }
 
@@ -165,6 +184,7 @@ class States {
     return static_cast<std::size_t>(std::lower_bound(states_.begin(), states_.end(), on) - states_.begin());
   }
   static constexpr double kDrawnSlack = 0.1;
+  static constexpr double kSameLoad = 0.03;  // rates are counted from a first to a last request, which latency moves
   MeasuredWork kind_;
   std::vector<Causes> states_;
   std::vector<StateResult> results_;

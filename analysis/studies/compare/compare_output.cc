@@ -43,8 +43,8 @@ std::vector<MetricRow> service_rows(const ComparedScenario& first) {
          return own > 0 ? versus(own, first.service->output_per_gpu) : "";
        }},
       {"output tokens/s, per GPU that answers", [](S s) { return rate(s.service->answers_per_gpu()); }},
-      {"output tokens/s, per node", [](S s) { return rate(s.service->answers_per_gpu() * s.gpus_per_node); }},
-      {"input tokens/s, per node", [](S s) { return rate(s.service->prompts_per_gpu() * s.gpus_per_node); }},
+      {"output tokens/s, per node", [](S s) { return rate(s.service->answers_per_node(s.gpus_per_node)); }},
+      {"input tokens/s, per node", [](S s) { return rate(s.service->prompts_per_node(s.gpus_per_node)); }},
       {"time per output token", [](S s) { return latency(s.service->tpot); }},
       {"time to first token", [](S s) { return latency(s.service->ttft); }},
       {"answers under way, per GPU that answers",
@@ -52,7 +52,8 @@ std::vector<MetricRow> service_rows(const ComparedScenario& first) {
       {"KV cache in use, mean", [](S s) { return format_percent(s.service->kv_share); }},
       {"attention, of an iteration",
        [](S s) { return s.service->attention_share > 0 ? format_percent(s.service->attention_share) : ""; }},
-      {"within the promises", [](S s) { return format_percent(s.service->slo_attainment); }},
+      {"within the promises",
+       [](S s) { return s.service->promised ? format_percent(s.service->slo_attainment) : std::string(); }},
       {"state", [](S s) { return s.service->state; }},
       {"GPU-hours that answer, per 10^6 output tokens",
        [](S s) { return s.service->answer_rate > 0 ? fmt::format("{:.3f}", s.service->answer_hours()) : ""; }},
@@ -276,21 +277,24 @@ struct CsvFigure {
   std::optional<double> value;
 };
 
+/// What is 0 where it says nothing.
+std::optional<double> unless_zero(double value) { return value > 0 ? std::optional(value) : std::nullopt; }
+
 std::vector<CsvFigure> service_figures(const ComparedScenario& s) {
   const ServedFigures& f = *s.service;
   return {{"gpus", "1", s.gpus},
           {"output_tokens_per_s_per_gpu", "tokens/s", f.output_per_gpu},
-          {"output_tokens_per_s_per_node", "tokens/s", f.answers_per_gpu() * s.gpus_per_node},
-          {"input_tokens_per_s_per_node", "tokens/s", f.prompts_per_gpu() * s.gpus_per_node},
+          {"output_tokens_per_s_per_node", "tokens/s", unless_zero(f.answers_per_node(s.gpus_per_node))},
+          {"input_tokens_per_s_per_node", "tokens/s", unless_zero(f.prompts_per_node(s.gpus_per_node))},
           {"tpot_s", "s", f.tpot.value()},
           {"ttft_s", "s", f.ttft.value()},
           {"requests_per_gpu", "1", f.under_way_per_gpu},
           {"kv_utilization", "1", f.kv_share},
           {"attention_share", "1", f.attention_share},
-          {"slo_attainment", "1", f.slo_attainment},
+          {"slo_attainment", "1", f.promised ? std::optional(f.slo_attainment) : std::nullopt},
           {"gpu_hours_per_million_output_tokens", "GPU-h", f.answer_hours()},
-          {"usd_per_million_output_tokens", "USD", f.per_million_output.value()},
-          {"usd_per_million_input_tokens", "USD", f.per_million_input.value()}};
+          {"usd_per_million_output_tokens", "USD", unless_zero(f.per_million_output.value())},
+          {"usd_per_million_input_tokens", "USD", unless_zero(f.per_million_input.value())}};
 }
 
 std::vector<CsvFigure> loop_figures(const ComparedScenario& s) {
@@ -343,14 +347,14 @@ namespace {
 void set_service(const ComparedScenario& s, report::ComparedService& out) {
   const ServedFigures& f = *s.service;
   out.set_output_tokens_per_s_per_gpu(f.output_per_gpu);
-  out.set_output_tokens_per_s_per_node(f.answers_per_gpu() * s.gpus_per_node);
-  out.set_input_tokens_per_s_per_node(f.prompts_per_gpu() * s.gpus_per_node);
+  out.set_output_tokens_per_s_per_node(f.answers_per_node(s.gpus_per_node));
+  out.set_input_tokens_per_s_per_node(f.prompts_per_node(s.gpus_per_node));
   out.set_tpot_s(f.tpot.value());
   out.set_ttft_s(f.ttft.value());
   out.set_requests_per_gpu(f.under_way_per_gpu);
   out.set_kv_utilization(f.kv_share);
   out.set_attention_share(f.attention_share);
-  out.set_slo_attainment(f.slo_attainment);
+  if (f.promised) out.set_slo_attainment(f.slo_attainment);
   out.set_state(f.state);
   out.set_gpu_hours_per_million_output_tokens(f.answer_hours());
   out.set_usd_per_million_output_tokens(f.per_million_output.value());

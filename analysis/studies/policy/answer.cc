@@ -221,18 +221,26 @@ class Answering {
     answer.usd_per_hour = base.price.gpu.value() * 3600;
     work.own_hour = hour_of(work.own, gpu.hbm_capacity, gpu.tdp, costs_, base.cluster.fabric.kind);
     add_row(work, gpu.name, work.own, "", {});
+    std::vector<std::string> without_node;
+    int not_for_data_centres = 0;
     for (const JudgedChip& chip : out_.chips) {
       const auto node = nodes_.find(chip.figures.name);
       if (chip.figures.name == gpu.name) continue;
       if (!asked_.empty() && !asked_for(asked_, chip.figures.name)) continue;
       if (asked_.empty() && chip.later) continue;
       if (node == nodes_.end()) {
-        if (!asked_.empty() || (chip.free == true && chip.figures.datacenter_marketed && chip.figures.hbm))
-          answer.left_out.push_back(chip.figures.name + ": no node with several of them in the library");
+        if (!asked_.empty() || (chip.free == true && chip.figures.datacenter_marketed))
+          without_node.push_back(chip.figures.name);
+        else if (chip.free == true)
+          ++not_for_data_centres;
         continue;
       }
       add_row(work, chip.figures.name, chip.figures, node->second.name, node->second.gpu);
     }
+    if (!without_node.empty())
+      answer.left_out.push_back(fmt::format(
+          "not tried, for no node of the library holds several of them: {}{}", fmt::join(without_node, ", "),
+          not_for_data_centres > 0 ? "; nor chips that are not for data centres" : ""));
     add_designs(work);
     add_curves(work);
   }
@@ -406,6 +414,12 @@ class Answering {
     };
     for (const bool training : {true, false}) {
       if (any(training)) out_.assumptions.push_back("searched, " + what_was_searched(training, q_.replan));
+    }
+    if (any(true)) {
+      out_.assumptions.emplace_back(
+          "training: GPU-hours and days are all tokens at the pace of the one step that is replayed, on every chip and "
+          "in the column \"as stated\" too; phases of other lengths, ramps, checkpoints and interruptions, which `run` "
+          "has, add to each");
     }
     if (any(false)) {
       out_.assumptions.push_back(

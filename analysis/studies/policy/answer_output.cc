@@ -403,7 +403,7 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
     text +=
         beaten ? fmt::format("; none of the chips like {} that may be built does better, the best of them ", own.chip) +
                      says(design, "").substr(1)
-               : "; the best chip that may be built, " + says(design, "it");
+               : "; " + says(design, "the best chip that may be built");
   }
   return text + ".";
 }

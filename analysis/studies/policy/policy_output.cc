@@ -288,7 +288,8 @@ void set_figures(const ChipFigures& chip, CsvRows& csv) {
                                        {"performance_density", ChipFigure::performance_density},
                                        {"io_gb_s", ChipFigure::io_bandwidth},
                                        {"dram_gb_s", ChipFigure::memory_bandwidth}})
-    if (const auto value = figure_of(chip, figure)) csv.set(column, *value);
+    // Products of figures of data sheets, without the last digits of binary fractions.
+    if (const auto value = figure_of(chip, figure)) csv.set(column, fmt::format("{:.12g}", *value));
 }
 
 std::string to_csv(std::span<const ChipVerdict> verdicts) {

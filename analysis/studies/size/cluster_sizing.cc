@@ -97,6 +97,16 @@ void ClusterSizing::set_run(TrainingCluster& cluster, double days, std::optional
   cluster.in_budget = !options_.budget || (cluster.usd && *cluster.usd <= options_.budget->value());
 }
 
+std::optional<double> ClusterSizing::most_days(const TrainingCluster& cluster) const {
+  std::optional<double> out;
+  if (options_.deadline) out = in_days(*options_.deadline);
+  if (options_.budget && cluster.usd && *cluster.usd > 0) {
+    const double affordable = cluster.days * options_.budget->value() / *cluster.usd;
+    out = std::min(out.value_or(affordable), affordable);
+  }
+  return out;
+}
+
 bool ClusterSizing::good(const std::optional<TrainingCluster>& cluster) const {
   return cluster && (options_.deadline ? cluster->in_time : cluster->in_budget);
 }

@@ -39,6 +39,8 @@ class ClusterSizing {
   TrainingCluster cluster_of(const Scenario& scenario, const std::string& node, int nodes) const;
   /// Time and money of the run on it.
   void set_run(TrainingCluster& cluster, double days, std::optional<UsdPerSecond> gpu_price) const;
+  /// The days within which the run keeps what was asked for, its price as it is; none: nothing that days decide.
+  std::optional<double> most_days(const TrainingCluster& cluster) const;
   /// In time, or, where only money counts, within the budget.
   bool good(const std::optional<TrainingCluster>& cluster) const;
   void leave_out(const std::string& node, std::string why, double times_over = 0);

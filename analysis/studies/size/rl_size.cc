@@ -105,6 +105,9 @@ class LoopSizing final : public ClusterSizing {
     cluster.replayed = true;
     cluster.step = report.step.length;
     set_run(cluster, in_hours(report.run->time.total()) / 24, mean_price(scenario, node));
+    cluster.days_range = report.range_of(cluster.days);
+    const auto most = most_days(cluster);
+    if (most && cluster.days_range) cluster.odds = odds_within(*cluster.days_range, *most);
     return cluster;
   }
 

@@ -234,12 +234,20 @@ class TrainingSizing final : public ClusterSizing {
     planned.price.gpu = gpu_price.value_or(UsdPerSecond(0));
     RunOptions options;
     options.power = environment_.data().power(planned.cluster.node.gpu.architecture);
+    options.errors = environment_.data().step_errors();
+    options.losses = environment_.data().run_losses();
     const TrainingReport report = run_training(planned, options);
     const std::vector<Metric> figures = metrics(report);
     const Metric* days = find_metric(figures, "projection.days");
     cluster.replayed = true;
     cluster.step = report.step_time;
     set_run(cluster, days != nullptr && days->number() ? *days->number() : cluster.days, gpu_price);
+    if (report.range) cluster.fits = report.range->fits;
+    if (!report.projection || !report.projection->spread) return;
+    const Projection& run = *report.projection;
+    const auto at = [&](double over) { return in_days(run.elapsed_at(over)); };
+    cluster.days_range = {at(run.spread->p5), at(run.spread->p50), at(run.spread->p95)};
+    if (const auto most = most_days(cluster)) cluster.odds = run.odds_within(Seconds(*most * 86400));
   }
 };
 

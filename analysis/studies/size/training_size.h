@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/runs/training/step_range.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "scenarios/read/text/date.h"
 
@@ -41,6 +42,9 @@ struct TrainingCluster {
   Seconds step;
   double days = 0, gpu_hours = 0;  ///< interruptions and ramp included where it was replayed
   std::optional<double> usd;
+  std::optional<FigureRange> days_range;  ///< what steps and runs may be off by; none: it was not replayed
+  std::optional<double> odds;             ///< of being in time and within the budget, as far as both are asked for
+  std::optional<double> fits;             ///< share of the draws of memory within what its GPUs offer
   bool in_time = true, in_budget = true;
 };
 

@@ -8,6 +8,7 @@
 #include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/json.h"
+#include "analysis/runs/training/run.h"
 #include "analysis/studies/size/training_size.h"
 #include "scenarios/proto/plan_report.pb.h"
 #include "sim/base/diagnostic.h"
@@ -50,15 +51,49 @@ std::string shortfall(const TrainingCluster& cluster, const TrainingSizeOptions&
   return fmt::format("{}", fmt::join(parts, " and "));
 }
 
+/// "24.9 (22.1 to 33.0)"
+std::string days_cell(const TrainingCluster& cluster) {
+  const std::string days = days_text(cluster.days);
+  if (!cluster.days_range) return days;
+  return fmt::format("{} ({} to {})", days, days_text(cluster.days_range->p5), days_text(cluster.days_range->p95));
+}
+
 std::vector<std::string> cells_of(const TrainingCluster& cluster, const std::string& last) {
-  return {cluster.text(),    format_integer(cluster.gpus), days_text(cluster.days),
-          money_of(cluster), format_time(cluster.step),    last};
+  return {cluster.text(),
+          format_integer(cluster.gpus),
+          days_cell(cluster),
+          cluster.odds ? format_percent(*cluster.odds, 0) : "",
+          money_of(cluster),
+          format_time(cluster.step),
+          last};
+}
+
+const std::vector<Align> kColumns{Align::left,  Align::right, Align::right, Align::right,
+                                  Align::right, Align::right, Align::left};
+std::vector<std::string> header(const std::string& last) {
+  return {"cluster", "GPUs", "days", "odds", "cost", "step", last};
+}
+
+/// What brackets and odds are; empty: nothing has any.
+std::string ranges_note(const TrainingSize& size, const TrainingSizeOptions& options) {
+  const auto ranged = [](const TrainingCluster& c) { return c.days_range.has_value(); };
+  if (std::none_of(size.met.begin(), size.met.end(), ranged) &&
+      std::none_of(size.not_met.begin(), size.not_met.end(), ranged))
+    return "";
+  const char* kept = !options.budget     ? "being in time"
+                     : !options.deadline ? "staying within the budget"
+                                         : "being in time and within the budget";
+  return fmt::format(
+      "Days: as predicted, and nine cases in ten, for what steps may be off by{}; dollars go with them. Odds: of {}. A "
+      "size is in time by its prediction: for better odds ask for fewer days.",
+      size.steps > 0 ? "" : " and what runs lose", kept);
 }
 
 std::string last_cell(const TrainingCluster& cluster, const TrainingSizeOptions& options, bool met) {
   std::string last = met ? cluster.best() : shortfall(cluster, options);
   if (!cluster.precision_note.empty()) last += fmt::format(" ({})", cluster.precision_note);
   if (met && !cluster.replayed) last += " [closed form, without interruptions]";
+  if (cluster.fits && *cluster.fits < kSurelyFits) last += fmt::format(" [{}]", unsure_fit(*cluster.fits));
   return last;
 }
 
@@ -85,9 +120,7 @@ void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, P
                   {},
                   {Align::left, Align::right, Align::right, Align::right, Align::right}};
   for (const TrainingCluster& c : size.tried) {
-    std::vector<std::string> cells = cells_of(c, "");
-    cells.pop_back();
-    table.rows.push_back(cells);
+    table.rows.push_back({c.text(), format_integer(c.gpus), days_text(c.days), money_of(c), format_time(c.step)});
     if (priced && !c.usd) continue;
     ChartLine& line = by_node[c.node];
     line.name = c.node;
@@ -129,8 +162,8 @@ std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options
   if (size.date) text += ", " + to_string(*size.date);
   text += "\n\n";
   const auto table = [&](const std::vector<TrainingCluster>& clusters, bool met) {
-    TextTable rows({Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
-    rows.header({"cluster", "GPUs", "days", "cost", "step", met ? "best plan" : "would need"});
+    TextTable rows(kColumns);
+    rows.header(header(met ? "best plan" : "would need"));
     for (const TrainingCluster& cluster : clusters) rows.row(cells_of(cluster, last_cell(cluster, options, met)));
     text += rows.render(style) + "\n";
   };
@@ -146,6 +179,8 @@ std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options
             "\n";
   }
   if (!size.not_met.empty()) table(size.not_met, false);
+  if (const std::string note = ranges_note(size, options); !note.empty())
+    text += wrap(note, style.width(), "  ") + "\n";
   for (const TrainingCluster& cluster : size.met) {
     if (cluster.apart > 1)
       text += wrap(fmt::format("Sizes about {} x {} were tried {} nodes apart.", format_integer(cluster.nodes),
@@ -159,13 +194,15 @@ std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options
 }
 
 std::string to_csv(const TrainingSize& size) {
-  std::string text = csv_line(
-      {"met", "node", "gpu", "nodes", "gpus", "days", "gpu_hours", "cost_usd", "step_s", "replayed", "plan", "beside"});
+  std::string text = csv_line({"met", "node", "gpu", "nodes", "gpus", "days", "gpu_hours", "cost_usd", "step_s",
+                               "replayed", "plan", "beside", "days_p5", "days_p95", "odds", "fits"});
+  const auto known = [](const std::optional<double>& value) { return value ? shortest(*value) : std::string(); };
   const auto lines = [&](const std::vector<TrainingCluster>& clusters, const char* met) {
     for (const TrainingCluster& c : clusters) {
       text += csv_line({met, c.node, c.gpu, fmt::format("{}", c.nodes), fmt::format("{}", c.gpus), shortest(c.days),
                         shortest(c.gpu_hours), c.usd ? shortest(*c.usd) : "", shortest(c.step.value()),
-                        c.replayed ? "yes" : "no", c.best(), c.beside});
+                        c.replayed ? "yes" : "no", c.best(), c.beside, c.days_range ? shortest(c.days_range->p5) : "",
+                        c.days_range ? shortest(c.days_range->p95) : "", known(c.odds), known(c.fits)});
     }
   };
   lines(size.met, "yes");
@@ -197,6 +234,13 @@ report::TrainingSizeStudy to_message(const TrainingSize& size, const TrainingSiz
     entry.set_precision_note(c.precision_note);
     entry.set_shortfall(shortfall(c, options));
     entry.set_beside(c.beside);
+    if (c.days_range) {
+      entry.mutable_days_range()->set_p5(c.days_range->p5);
+      entry.mutable_days_range()->set_p50(c.days_range->p50);
+      entry.mutable_days_range()->set_p95(c.days_range->p95);
+    }
+    if (c.odds) entry.set_odds(*c.odds);
+    if (c.fits) entry.set_fits_share(*c.fits);
   };
   for (const TrainingCluster& c : size.met) add(c, *message.add_met());
   for (const TrainingCluster& c : size.not_met) add(c, *message.add_not_met());
@@ -213,8 +257,9 @@ std::string to_html(const TrainingSize& size, const TrainingSizeOptions& options
   page.lead(fmt::format("{}: {}{}", work_of(size), asked_for(options), size.date ? ", " + to_string(*size.date) : ""));
   if (!size.met.empty()) {
     const TrainingCluster& best = size.met.front();
-    page.headline(fmt::format("{} ({} GPUs): {} days, {}", best.text(), format_integer(best.gpus), days_text(best.days),
-                              money_of(best)));
+    page.headline(fmt::format("{} ({} GPUs): {} days, {}{}", best.text(), format_integer(best.gpus), days_cell(best),
+                              money_of(best),
+                              best.odds ? fmt::format("; odds of it {}", format_percent(*best.odds, 0)) : ""));
   } else {
     page.headline("Nothing that was tried does");
   }
@@ -223,11 +268,11 @@ std::string to_html(const TrainingSize& size, const TrainingSizeOptions& options
     page.heading(heading);
     std::vector<std::vector<std::string>> rows;
     for (const TrainingCluster& c : clusters) rows.push_back(cells_of(c, last_cell(c, options, met)));
-    page.table({"cluster", "GPUs", "days", "cost", "step", met ? "best plan" : "would need"}, rows,
-               {Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
+    page.table(header(met ? "best plan" : "would need"), rows, kColumns);
   };
   table("Does", size.met, true);
   table("Does not", size.not_met, false);
+  if (const std::string note = ranges_note(size, options); !note.empty()) page.note(note);
   add_picture(size, options, page);
   if (!size.left_out.empty()) {
     page.heading("Left out");

@@ -228,6 +228,9 @@ class Collector : public pb::io::ErrorCollector {
       const std::string found = message.substr(cut + middle.size());
       d.found = found.empty() || found == "\"\"." ? "the end of the text" : found;
       d.expected = in_words(message.substr(start.size(), cut - start.size()));
+      if (d.expected == "a text in quotes" && !d.found.empty() &&
+          std::all_of(d.found.begin(), d.found.end(), [](unsigned char c) { return std::isalnum(c) || c == '.'; }))
+        d.remedy = "\"" + d.found + "\", and its unit within the quotes where it has one";
       return;
     }
     if (const std::string value = quoted_after(message, "Value: "); !value.empty()) {
@@ -407,6 +410,14 @@ Diagnostic Places::fault(const std::string& path, std::string found, std::string
                          std::string suggestion) const {
   const Place place = find(path);
   return {place.file, place.line, place.column, path, std::move(found), std::move(expected), std::move(suggestion)};
+}
+
+Diagnostic placed(Diagnostic fault, const Places& places) {
+  const Place place = places.find(fault.field);
+  const bool elsewhere = !fault.file.empty() && fault.file != places.find("").file;
+  if (fault.line > 0 || fault.field.empty() || elsewhere) return fault;
+  fault.file = place.file, fault.line = place.line, fault.column = place.column;
+  return fault;
 }
 
 std::string read_text_file(const std::string& path, const TextFileKind& kind) {

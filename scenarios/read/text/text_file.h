@@ -43,6 +43,9 @@ class Places {
   std::map<std::string, Place> by_path_;
 };
 
+/// A fault that lacks a place, with that of its field.
+Diagnostic placed(Diagnostic fault, const Places& places);
+
 /// Files that people write stay far below this; what is larger is not one.
 constexpr std::size_t kLargestTextFile = 1 << 20;
 

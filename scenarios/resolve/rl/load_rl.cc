@@ -106,6 +106,9 @@ class RlLoader : private RlDraft {
     if (out.shape == LengthShape::histogram) measured(path, out);
     if (out.shape == LengthShape::uniform && out.variation > 1)
       fault(path + ".variation", fmt::format("{:g}", out.variation), "at most 1: uniform lengths go down to 0 then");
+    if (out.shape == LengthShape::fixed && stated.has_variation() && stated.variation() > 0)
+      fault(path + ".variation", "a statement without effect",
+            "shape: \"log_normal\", \"gamma\" or \"uniform\" beside it: lengths are fixed");
     if (out.shape == LengthShape::fixed) {
       out.least = std::min(out.least, out.mean);
       if (!stated.has_most()) out.most = out.mean;

@@ -137,7 +137,8 @@ class PoolCheck : private ServingPart {
         if (asked.expert > 1) {
           plan.attention_data = more;
           plan.expert = tensor * more;
-          if ((engine.model.moe.experts + engine.redundant_experts) % plan.expert == 0) try_plan(plan);
+          const bool whole_nodes = plan.expert <= node.gpus || plan.expert % node.gpus == 0;
+          if (whole_nodes && (engine.model.moe.experts + engine.redundant_experts) % plan.expert == 0) try_plan(plan);
         } else {
           plan.pipeline = more;
           // Stages are for what one node does not hold: nobody runs TP1 x PP11.
@@ -154,15 +155,20 @@ class PoolCheck : private ServingPart {
       std::string degrees = fmt::format("tensor {}", plan.tensor);
       if (plan.pipeline > 1) degrees += fmt::format(" x pipeline {}", plan.pipeline);
       if (plan.attention_data > 1) degrees += fmt::format(" x attention_data {}", plan.attention_data);
+      if (plan.expert > 1) degrees += fmt::format(", expert {}", plan.expert);
       return fmt::format("{} GPUs in a replica ({})", plan.gpus(), degrees);
     };
     std::vector<std::string> ways;
-    if (const auto plan = least_plan(engine)) ways.push_back(fmt::format("{}", said(*plan)));
+    const auto as_it_is = least_plan(engine);
+    if (as_it_is) ways.push_back(said(*as_it_is));
     if (engine.precision.linear != Precision::fp8 && context_.cluster->node.gpu.fp8_peak > FlopPerSecond(0)) {
       EngineConfig lighter = engine;
       lighter.precision.linear = Precision::fp8;
       lighter.precision.scaling = Scaling::per_tensor;
-      if (const auto plan = least_plan(lighter)) ways.push_back(fmt::format("weights: \"fp8\" and {}", said(*plan)));
+      lighter.precision.stored = lighter.precision.experts = WeightFormat::as_multiplied;  // as that statement has it
+      const auto plan = least_plan(lighter);
+      if (plan && (!as_it_is || plan->gpus() < as_it_is->gpus()))
+        ways.push_back(fmt::format("weights: \"fp8\" and {}", said(*plan)));
     }
     if (ways.empty()) return "a GPU with more memory, or a smaller token_budget";
     return fmt::format("{}", fmt::join(ways, ", or "));

@@ -252,6 +252,11 @@ class TrafficLoader : private ServingPart {
   void check_context(const proto::TrafficClass& c, const std::string& path) {
     if (c.input().least() > c.input().most()) fault(path + ".input", "least above most", "least at most most");
     if (c.output().least() > c.output().most()) fault(path + ".output", "least above most", "least at most most");
+    const bool drawn_by_client = !c.client().empty();
+    for (const auto& [field, length] : {std::pair("input", &c.input()), std::pair("output", &c.output())})
+      if (length->has_variation() && length->variation() > 0 && length->shape() == "fixed" && !drawn_by_client)
+        fault(path + "." + field + ".variation", "a statement without effect",
+              "shape: \"log_normal\", \"gamma\" or \"uniform\" beside it: lengths are fixed");
     for (const auto& [field, length] : {std::pair("input", &c.input()), std::pair("output", &c.output())})
       if ((length->shape() == "uniform" || length->shape() == "up_to") && length->variation() > 1)
         fault(path + "." + field + ".variation", fmt::format("{:g}", length->variation()),

@@ -170,6 +170,10 @@ TEST_CASE("files that are no traces are refused", "[workloads][serving]") {
   CHECK_THAT(faults_of("\n\n"), ContainsSubstring("found an empty file"));
   CHECK_THAT(faults_of("arrival_s,input_tokens,output_tokens\n"), ContainsSubstring("found no request"));
   CHECK_THAT(faults_of("a,b\n1,2\n"), ContainsSubstring(":1:1: found columns \"a, b\", expected a header with"));
+  // The nearest formats, not all of them, and both ways to name columns.
+  CHECK_THAT(faults_of("arrival_s,prompt,output_tokens\n1,2,3\n"),
+             ContainsSubstring("expected a header with arrival_s, input_tokens, output_tokens (flopcast)") &&
+                 ContainsSubstring("others (`flopcast trace formats`)") && ContainsSubstring("--input"));
   CHECK_THAT(faults_of(std::string(1000, '\x01')), ContainsSubstring("\\x01\\x01...\""));
   CHECK_THROWS_WITH(scan_trace({.path = "/no/such/file"}), ContainsSubstring("no such file"));
   CHECK_THROWS_WITH(scan_trace({.path = "/"}), ContainsSubstring("a folder"));

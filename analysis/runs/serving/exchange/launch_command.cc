@@ -294,8 +294,8 @@ void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
   flags.add(fmt::format("--port {}", kServerPort), "");
 }
 
-void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated&, const EngineFlags& known,
-            LaunchCommand& out) {
+void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, const Stated& stated,
+            const EngineFlags& known, LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   const int groups = e.plan.attention_data;
   Flags flags(out, known, e.name);
@@ -336,7 +336,12 @@ void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, 
       e.precision.kv == Precision::fp8 ? "fp8" : "auto", pool.page_tokens, pool.prefix.on,
       told_share(pool, gpu, MemoryShareOf::free));
   if (e.cache_tokens > 0) yaml += fmt::format("  max_tokens: {}  # cache_tokens\n", e.cache_tokens);
-  if (e.cuda_graphs)
+  if (e.cuda_graphs && stated.has("graph_sizes") && !e.graph_sizes.empty())
+    // TensorRT-LLM, examples/llm-api/llm_runtime.py: CudaGraphConfig(batch_sizes=[1, 2, 4]).
+    yaml += fmt::format("cuda_graph_config:\n  batch_sizes: [{}]  # graph_sizes\n  enable_padding: {}{}\n",
+                        fmt::join(parse_graph_sizes(e.graph_sizes).value_or(std::vector<int>{}), ", "), e.graph_padding,
+                        e.graph_padding ? "" : "  # graph_padding");
+  else if (e.cuda_graphs)
     yaml += fmt::format("cuda_graph_config:\n  max_batch_size: {}  # cuda_graphs, max_batch\n  enable_padding: {}{}\n",
                         e.scheduler.max_batch, e.graph_padding, e.graph_padding ? "" : "  # graph_padding");
   else
@@ -371,7 +376,7 @@ const EngineWriter kWriters[] = {
      "TensorRT-LLM",
      trtllm,
      {"max_waiting", "batching", "preemption", "two_micro_batches", "expert_transport", "decode_exchange",
-      "priority_preemption", "graph_sizes", "adapters", "adapter_rank", "cache_memory"}}};
+      "priority_preemption", "adapters", "adapter_rank", "cache_memory"}}};
 /// And of none of them.
 constexpr const char* kWithoutFlag[] = {"balance_attention",     "kernels",         "expert_kernels",
                                         "results_behind_launch", "scheduled_ahead", "communication_sms",

@@ -329,7 +329,8 @@ class Recogniser {
     std::erase_if(fits, [&](const TraceFormat* general) {
       return std::ranges::any_of(fits, [&](const TraceFormat* special) { return is_special_case(*special, *general); });
     });
-    if (fits.empty()) refuse(shown_names(names), stated_.empty() ? known_formats(shape) : needs_of(stated_), remedy());
+    if (fits.empty())
+      refuse(shown_names(names), stated_.empty() ? known_formats(shape, names) : needs_of(stated_), remedy());
     if (fits.size() > 1) ambiguous(names, fits);
     return *fits.front();
   }
@@ -340,18 +341,27 @@ class Recogniser {
     return (names.size() == 1 ? "" : "columns ") + (names.empty() ? "no names" : shown(joined(few)));
   }
   static std::string remedy() {
-    return "trace { file: ... columns { time: \"...\" unit: \"s\" input: \"...\" output: \"...\" } }, with the "
-           "file's own names";
+    return "the file's own names: --time, --unit, --input, --output of `flopcast trace`, or trace { file: ... columns "
+           "{ "
+           "time: \"...\" unit: \"s\" input: \"...\" output: \"...\" } } of a scenario";
   }
   static std::string needs_of(const std::string& name) {
     return joined(find_trace_format(name)->needs) + ", as " + name + " has them";
   }
-  static std::string known_formats(TraceShape shape) {
-    std::string text = shape == TraceShape::table ? "a header with" : "an object per request with";
+  /// Those that come nearest to the names that there are, and how many there are beside.
+  static std::string known_formats(TraceShape shape, const Names& names) {
+    constexpr std::size_t kShown = 3;
+    std::vector<const TraceFormat*> known;
     for (const TraceFormat& format : trace_formats())
-      if (format.shape == shape && !format.needs.empty())
-        text += " " + joined(format.needs) + " (" + format.name + ");";
-    text.pop_back();
+      if (format.shape == shape && !format.needs.empty()) known.push_back(&format);
+    std::ranges::stable_sort(known, std::greater<>(), [&](const TraceFormat* format) {
+      return std::ranges::count_if(format->needs, [&](const std::string& need) { return has_any(names, need); });
+    });
+    std::string text = shape == TraceShape::table ? "a header with" : "an object per request with";
+    for (std::size_t i = 0; i < std::min(kShown, known.size()); ++i)
+      text += std::string(i == 0 ? " " : "; ") + joined(known[i]->needs) + " (" + known[i]->name + ")";
+    if (known.size() > kShown)
+      text += ", or one of " + std::to_string(known.size() - kShown) + " others (`flopcast trace formats`)";
     return text;
   }
 
