@@ -174,21 +174,25 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   return out;
 }
 
+/// Whose kernels an engine runs, where they were measured apart.
+MeasuredLibraries libraries_of(const EngineConfig& engine) {
+  switch (engine.kernels) {
+    case KernelLibrary::torch_compile:
+      return {"cudnn"};
+    case KernelLibrary::vllm:
+      return {"row_scales", "vllm"};
+    case KernelLibrary::tensorrt_llm:
+      return {"tensorrt_llm"};
+    case KernelLibrary::open_source:
+      break;
+  }
+  if (generated_experts(engine)) return {"row_scales", "trtllm_gen"};
+  return {"row_scales"};
+}
+
 std::shared_ptr<const KernelModel> engine_kernels(const EngineConfig& engine, const GpuSpec& gpu,
                                                   std::shared_ptr<const KernelCalibration> calibration) {
-  const auto libraries = [&] {
-    switch (engine.kernels) {
-      case KernelLibrary::torch_compile:
-        return "cudnn";
-      case KernelLibrary::open_source:
-      case KernelLibrary::vllm:
-        return "row_scales";
-      case KernelLibrary::tensorrt_llm:
-        break;
-    }
-    return "current";
-  };
-  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::benchmark, libraries());
+  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::benchmark, libraries_of(engine));
 }
 
 BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, std::span<const double> busiest,

@@ -81,9 +81,14 @@ enum class ExpertKernels : std::uint8_t {
   deep_gemm_padded,  ///< the same over so many rows of every expert on the GPU, used or not
   cutlass,           ///< TensorRT-LLM's block, as FlashInfer offers it
   cutlass_spread,    ///< that where experts are spread over GPUs, else KernelLibrary's
+  // On Blackwell TensorRT-LLM's generated kernels (flashinfer_trtllm), for models that SGLang's server_args.py names:
+  generated_latent,  ///< those of latent attention (DeepSeek-V3's class), in FP8
+  generated_fp8,     ///< Qwen3's and Qwen3-Next's too
+  generated,         ///< the latter in BF16 too
 };
-constexpr std::array<std::string_view, 5> enum_names(ExpertKernels) {
-  return {"as_kernels", "deep_gemm", "deep_gemm_padded", "cutlass", "cutlass_spread"};
+constexpr std::array<std::string_view, 8> enum_names(ExpertKernels) {
+  return {"as_kernels",     "deep_gemm",        "deep_gemm_padded", "cutlass",
+          "cutlass_spread", "generated_latent", "generated_fp8",    "generated"};
 }
 
 /// How iterations are put together.
@@ -219,6 +224,7 @@ struct EngineConfig {
   KernelLibrary kernels = KernelLibrary::open_source;
   ExpertKernels expert_kernels = ExpertKernels::as_kernels;
   int head_norm_kernels = 2;           ///< KernelHabits::head_norm_kernels
+  int shared_beside_tokens = 0;        ///< up to so many, graphs run shared experts beside routed ones
   bool two_micro_batches = false;      ///< compute of one half beside communication of the other
   bool cuda_graphs = true;             ///< decoding iterations are launched as one graph
   std::string graph_sizes;             ///< batches that have one (parse_graph_sizes); empty: all
@@ -260,6 +266,7 @@ struct EngineConfig {
     field("kernels", &EngineConfig::kernels, {"engine"});
     field("expert_kernels", &EngineConfig::expert_kernels, {"engine"});
     field("head_norm_kernels", &EngineConfig::head_norm_kernels, {"engine"});
+    field("shared_beside_tokens", &EngineConfig::shared_beside_tokens, {"engine"});
     field("two_micro_batches", &EngineConfig::two_micro_batches, {"micro-batches"});
     field("cuda_graphs", &EngineConfig::cuda_graphs, {"engine"});
     field("graph_sizes", &EngineConfig::graph_sizes, {"engine"});
@@ -349,6 +356,34 @@ inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {
     default:
       return engine.expert_kernels;
   }
+}
+/// Whether experts run by generated kernels, where the GPU has them: what ExpertKernels::generated and its like come
+/// to. A model's class is told by what it has: Qwen3's experts have no shared ones and norms per head, Qwen3-Next has
+/// states of layers beside attention with keys and values per head.
+inline bool generated_experts(const EngineConfig& engine) {
+  const ModelConfig& model = engine.model;
+  const bool latent = model.attention.type == AttentionType::latent;
+  const bool qwen = model.attention.type == AttentionType::grouped_query &&
+                    (model.state_layers.layers > 0 ||
+                     (model.moe.shared_experts == 0 && model.attention.head_norms == HeadNorms::per_head));
+  const bool whole =
+      engine.precision.stored == WeightFormat::as_multiplied && engine.precision.experts == WeightFormat::as_multiplied;
+  if (model.moe.experts == 0 || !model.gated_ffn || !whole || sends_to_experts(engine)) return false;
+  const bool fp8 = engine.precision.linear == Precision::fp8;
+  switch (engine.expert_kernels) {
+    case ExpertKernels::generated_latent:
+      return latent && fp8;
+    case ExpertKernels::generated_fp8:
+      return (latent || qwen) && fp8;
+    case ExpertKernels::generated:
+      return (latent && fp8) || qwen;
+    default:
+      return false;
+  }
+}
+/// Whether a decoding iteration runs shared experts beside routed ones, on a second stream of its graph.
+inline bool runs_shared_beside(const EngineConfig& engine, double tokens) {
+  return engine.cuda_graphs && !sends_to_experts(engine) && tokens <= engine.shared_beside_tokens;
 }
 
 }  // namespace flopcast

@@ -103,6 +103,19 @@ void align(ExpertShare& share, double picks, double experts, bool padded) {
   share.experts = static_cast<int>(std::max(1.0, std::round(tiles / each)));
 }
 
+/// What shared experts add where they run beside routed ones: the bytes of their weights, which HBM delivers one after
+/// the other, and what they take beyond the others. Their other time is launches, loads from L2 and waits, and hides.
+PassTime beside(const PassTime& shared, const PassTime& routed, const LayerWork& work, BytesPerSecond hbm) {
+  const double elements = count_parameters(work.model).shared_expert / work.experts.shared_degree;
+  const Bytes weights(elements * bytes_per_element(work.precision.linear));
+  const Seconds moved = std::min(shared.time, weights / hbm);
+  PassTime out = shared;
+  out.time = std::max(moved, shared.time - routed.time);
+  out.on_sms = shared.time > Seconds(0) ? shared.on_sms * (out.time / shared.time) : Seconds(0);
+  out.kernels = 0;  // nor do their gaps show
+  return out;
+}
+
 /// XQA reads an FP8 cache in the time of as many tokens in BF16: half the tokens, for the same bytes.
 void read_cache_as_xqa(LayerKernels& list) {
   for (LayerKernel& kernel : list.kernels) {
@@ -261,6 +274,8 @@ LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overl
   out.projections = price(attention, sms);
   out.shared_experts = price(shared, sms);
   out.ffn = price(ffn, sms);
+  if (moe && kind == StepKind::decode && runs_shared_beside(setting_.engine, tokens))
+    out.shared_experts = beside(out.shared_experts, out.ffn, work, setting_.kernels->gpu().hbm_bandwidth);
   out.all_reduces = all_reduces(attention, kind);
   out.all_reduces += all_reduces(ffn, kind);
   if (!moe) return out;
