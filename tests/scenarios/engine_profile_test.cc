@@ -162,6 +162,22 @@ TEST_CASE("shared experts run beside routed ones in graphs of few tokens", "[sce
   CHECK_FALSE(beside("sglang-0.5.6", 1, "cuda_graphs: false "));
 }
 
+TEST_CASE("parts of a quantised checkpoint may stay in BF16, and take their memory", "[scenarios][serving]") {
+  const auto weights = [](const std::string& parts) {
+    const std::string text = replaced(replaced(kNamed, "llama-3.1-70b", "llama-3.1-405b"), "tensor: 4", "tensor: 8");
+    const Scenario scenario = load_text(replaced(text, "engine:", parts + "engine:"));
+    return replica_memory(engine(scenario), scenario.cluster.node.gpu).table.total().value() / 1e9;
+  };
+  const double all = weights(""), attention = weights("bf16_parts: \"attention\" "),
+               ends = weights("bf16_parts: \"attention_and_ends\" ");
+  // 126 layers of 16,384 x (16,384 x 2 + 1,024 x 2), two FFNs of 3 x 16,384 x 53,248, a byte each more, over 8 GPUs.
+  CHECK(attention - all == Catch::Approx(126 * 16384.0 * (16384 + 1024) * 2 / 8e9).epsilon(0.01));
+  CHECK(ends - attention == Catch::Approx(2 * 3 * 16384.0 * 53248 / 8e9).epsilon(0.01));
+  CHECK_THROWS_AS(load_text(replaced(replaced(kNamed, "weights: \"fp8\"", "weights: \"bf16\""),
+                                     "engine:", "bf16_parts: \"attention\" engine:")),
+                  InputError);
+}
+
 const std::string kAsked = R"(cluster { node: "hgx-h200" nodes: 1 fabric: "single-switch" }
 model: "llama-3.1-70b"
 serving {

@@ -107,8 +107,11 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   };
   const bool whole = attends_in_bf16(engine);
   row("attention", (moe + dense) * count.attention_per_layer / tp * (whole ? bf16 : formats.linear),
-      whole ? "projections of all layers, in BF16 as checkpoints in NVFP4 have them" : "projections of all layers");
-  if (dense > 0) row("dense FFN", dense * count.dense_ffn / tp * formats.linear, "");
+      whole ? "projections of all layers, which the checkpoint has in BF16" : "projections of all layers");
+  const double ends = ends_in_bf16(engine) * share;
+  if (dense > 0)
+    row("dense FFN", count.dense_ffn / tp * ((dense - ends) * formats.linear + ends * bf16),
+        ends > 0 ? "of the first and the last layer in BF16" : "");
   if (moe > 0) {
     const double experts = ceil_div(model.moe.experts + (plan.expert > 1 ? engine.redundant_experts : 0), plan.expert) /
                            plan.expert_slices();

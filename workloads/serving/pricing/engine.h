@@ -40,12 +40,23 @@ struct ServingPlan {
   }
 };
 
+/// What a quantised checkpoint keeps in BF16 of its linear layers, beside edges and gates.
+enum class Bf16Parts : std::uint8_t {
+  by_format,          ///< attention, in NVFP4 where it is latent (attends_in_bf16)
+  attention,          ///< projections of attention
+  attention_and_ends  ///< and the dense FFN of the first and the last layer (meta-llama/Llama-3.1-405B-FP8)
+};
+constexpr std::array<std::string_view, 3> enum_names(Bf16Parts) {
+  return {"by_format", "attention", "attention_and_ends"};
+}
+
 struct ServingPrecision {
   Precision linear = Precision::bf16;  ///< weights and activations of linear layers
   Scaling scaling = Scaling::none;     ///< of FP8 operands
   WeightFormat stored = WeightFormat::as_multiplied;
   WeightFormat experts = WeightFormat::as_multiplied;  ///< of routed experts, where it is another
-  Precision kv = Precision::bf16;                      ///< the cache, and what attention reads of it
+  Bf16Parts bf16_parts = Bf16Parts::by_format;
+  Precision kv = Precision::bf16;  ///< the cache, and what attention reads of it
   Precision dispatch = Precision::bf16;
   Precision combine = Precision::bf16;
 
@@ -55,6 +66,7 @@ struct ServingPrecision {
     field("scaling", &ServingPrecision::scaling, {"precision"});
     field("weight_format", &ServingPrecision::stored, {"precision"});
     field("expert_format", &ServingPrecision::experts, {"precision"});
+    field("bf16_parts", &ServingPrecision::bf16_parts, {"precision"});
     field("kv_cache", &ServingPrecision::kv, {"kv-cache"});
     field("dispatch", &ServingPrecision::dispatch, {"precision"});
     field("combine", &ServingPrecision::combine, {.cause = "precision", .resolved = true});
@@ -334,12 +346,17 @@ inline ExpertTransport transport_of(const EngineConfig& engine) {
 inline bool sends_to_experts(const EngineConfig& engine) {
   return engine.plan.expert > 1 && transport_of(engine) == ExpertTransport::all_to_all;
 }
-/// Checkpoints in NVFP4 of models with latent attention have its projections in BF16 (nvidia/DeepSeek-R1-FP4:
-/// exclude_modules model.layers.*.self_attn*, in NVIDIA/TensorRT-LLM issue 5766 of 2025-07; NVIDIA/Model-Optimizer
-/// issue 150 of 2025-03).
+/// Whether projections of attention are in BF16 beside quantised other layers: as stated, or as checkpoints in NVFP4 of
+/// models with latent attention have them (nvidia/DeepSeek-R1-FP4: exclude_modules model.layers.*.self_attn*, in
+/// NVIDIA/TensorRT-LLM issue 5766 of 2025-07; NVIDIA/Model-Optimizer issue 150 of 2025-03).
 inline bool attends_in_bf16(const EngineConfig& engine) {
   const bool fp4 = engine.precision.linear == Precision::fp4 || engine.precision.stored == WeightFormat::nvfp4;
-  return fp4 && engine.model.attention.type == AttentionType::latent;
+  return engine.precision.bf16_parts != Bf16Parts::by_format ||
+         (fp4 && engine.model.attention.type == AttentionType::latent);
+}
+/// Layers whose dense FFN is in BF16 beside quantised others.
+inline int ends_in_bf16(const EngineConfig& engine) {
+  return engine.precision.bf16_parts == Bf16Parts::attention_and_ends ? std::min(2, engine.model.dense_layers()) : 0;
 }
 /// What a choice of expert kernels comes to with the engine's plan and number format.
 inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {

@@ -126,6 +126,13 @@ void read_cache_as_xqa(LayerKernels& list) {
   }
 }
 
+LayerWork in_bf16(LayerWork work) {
+  work.precision.linear = Precision::bf16;
+  work.precision.scaling = Scaling::none;
+  work.precision.weights = WeightFormat::as_multiplied;
+  return work;
+}
+
 }  // namespace
 
 ForwardSetting drafter_setting(const ForwardSetting& setting) {
@@ -186,11 +193,7 @@ LayerWork ForwardModel::work(double tokens, StepKind kind) const {
 
 LayerWork ForwardModel::attention_work(double tokens, StepKind kind) const {
   LayerWork work = this->work(tokens, kind);
-  if (!attends_in_bf16(setting_.engine)) return work;
-  work.precision.linear = Precision::bf16;
-  work.precision.scaling = Scaling::none;
-  work.precision.weights = WeightFormat::as_multiplied;
-  return work;
+  return attends_in_bf16(setting_.engine) ? in_bf16(std::move(work)) : work;
 }
 
 /// Where tokens are sent to their experts each GPU holds the shared experts whole and sends its own tokens through;
@@ -260,6 +263,23 @@ PassTime ForwardModel::all_reduces(const LayerKernels& list, StepKind kind) cons
   return sum;
 }
 
+/// Of the mean layer, where the checkpoint has the dense FFNs of some in BF16.
+PassTime ForwardModel::mean_ffn(const LayerWork& work, const LayerKernels& list, int sms) const {
+  PassTime out = price(list, sms);
+  const int ends = ends_in_bf16(setting_.engine);
+  if (work.moe || ends == 0) return out;
+  const LayerWork other = in_bf16(work);
+  LayerKernels whole_list;
+  add_ffn_input(whole_list, other, KernelPass::forward);
+  add_ffn_block(whole_list, other, KernelPass::forward, FfnPart::routed);
+  const PassTime whole = price(whole_list, sms);
+  const double share = static_cast<double>(ends) / setting_.engine.model.dense_layers();
+  out.time += (whole.time - out.time) * share;
+  out.on_sms += (whole.on_sms - out.on_sms) * share;
+  out.energy += (whole.energy - out.energy) * share;
+  return out;
+}
+
 LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overlapped) const {
   const int sms = compute_sms(overlapped, kind);
   LayerWork work = this->work(tokens, kind);
@@ -273,7 +293,7 @@ LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overl
   LayerTime out;
   out.projections = price(attention, sms);
   out.shared_experts = price(shared, sms);
-  out.ffn = price(ffn, sms);
+  out.ffn = mean_ffn(work, ffn, sms);
   if (moe && kind == StepKind::decode && runs_shared_beside(setting_.engine, tokens))
     out.shared_experts = beside(out.shared_experts, out.ffn, work, setting_.kernels->gpu().hbm_bandwidth);
   out.all_reduces = all_reduces(attention, kind);
