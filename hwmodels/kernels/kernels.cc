@@ -93,19 +93,26 @@ std::vector<KernelFamily> stand_ins(KernelFamily family) {
 std::string variant_of(std::string_view libraries) {
   if (libraries == "cudnn") return "cuDNN";
   if (libraries == "row_scales") return "one scale per row";
+  if (libraries == "vllm") return "vLLM";
+  if (libraries == "tensorrt_llm") return "TensorRT-LLM";
+  if (libraries == "trtllm_gen") return "TensorRT-LLM's in SGLang";
   return fmt::format("libraries of {}", libraries);
 }
 
-/// The fit of a family on a die: with the libraries that are asked for, where they were measured.
+const FamilyFit* find_variant(const KernelCalibration& calibration, KernelFamily family, const std::string& die,
+                              const std::string& variant) {
+  const auto found = std::find_if(calibration.fits.begin(), calibration.fits.end(), [&](const FamilyFit& fit) {
+    return fit.family == family && fit.die.name == die && fit.variant == variant;
+  });
+  return found == calibration.fits.end() ? nullptr : &*found;
+}
+
+/// The fit of a family on a die: of the first of the libraries that were measured, else nobody's in particular.
 const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily family, const std::string& die,
-                          std::string_view libraries) {
-  const FamilyFit* found = nullptr;
-  for (const FamilyFit& fit : calibration.fits) {
-    if (fit.family != family || fit.die.name != die) continue;
-    if (libraries != "current" && fit.variant == variant_of(libraries)) return &fit;
-    if (fit.variant.empty() && found == nullptr) found = &fit;
-  }
-  return found;
+                          const MeasuredLibraries& libraries) {
+  for (const std::string& library : libraries)
+    if (const FamilyFit* own = find_variant(calibration, family, die, variant_of(library))) return own;
+  return find_variant(calibration, family, die, "");
 }
 
 /// Dies whose measurements may price a chip, in the order in which they are asked: its own; those of its architecture,
@@ -145,11 +152,11 @@ struct Choice {
 };
 
 Choice choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu,
-              const std::vector<std::string>& dies, std::string_view libraries) {
+              const std::vector<std::string>& dies, const MeasuredLibraries& libraries) {
   Choice choice;
   bool same_family = true;
   for (const std::string& die : dies) {
-    const std::string_view known = die == die_of(gpu).name ? libraries : "current";
+    const MeasuredLibraries known = die == die_of(gpu).name ? libraries : MeasuredLibraries{};
     choice.fit = find_fit(calibration, family, die, known);
     same_family = choice.fit != nullptr;
     for (const KernelFamily other : stand_ins(family))
@@ -275,7 +282,7 @@ struct KernelModel::Resolved {
 };
 
 KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, ClockState clock,
-                         std::string_view libraries)
+                         const MeasuredLibraries& libraries)
     : KernelModel(gpu, calibration, clock == ClockState::sustained ? calibration->sustained_clock.value : 1.0,
                   libraries) {
   auto resolved = std::make_shared<Resolved>(*resolved_);
@@ -287,7 +294,7 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
 }
 
 KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock,
-                         std::string_view libraries)
+                         const MeasuredLibraries& libraries)
     : gpu_(gpu), calibration_(std::move(calibration)) {
   assert(calibration_ && gpu_.sms > 0);
   auto resolved = std::make_shared<Resolved>();

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hwmodels/chips/gpu.h"
 #include "hwmodels/chips/power.h"
@@ -155,6 +156,11 @@ enum class ClockState : std::uint8_t {
   sustained,
 };
 
+/// Libraries whose own kernels price what was measured of them on the chip's die (FamilyFit::variant), the first that has
+/// a fit: a year ("2024"), "cudnn", "row_scales", "vllm", "tensorrt_llm", "trtllm_gen". Others: as nobody's in
+/// particular.
+using MeasuredLibraries = std::vector<std::string>;
+
 /// Prices kernels on one GPU type. Immutable; cheap to copy around by pointer. All SM counts are 1 .. gpu.sms;
 /// 0 means all of them. SMs that a kernel may not use are taken to run communication, which takes HBM bandwidth too.
 ///
@@ -164,13 +170,11 @@ enum class ClockState : std::uint8_t {
 /// SM scale with the clock, or with the peak of an SM where the architecture differs.
 class KernelModel {
  public:
-  /// @param libraries a year: families that were measured on this die with the libraries of that year too
-  /// (FamilyFit::variant) are priced as then; "current": none.
   KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,
-              ClockState clock = ClockState::benchmark, std::string_view libraries = "current");
+              ClockState clock = ClockState::benchmark, const MeasuredLibraries& libraries = {});
   /// @param clock over the data sheet's. What the board's limit leaves is the caller's to ask (settled).
   KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock,
-              std::string_view libraries = "current");
+              const MeasuredLibraries& libraries = {});
 
   KernelTime gemm(const GemmShape& shape, int sms = 0) const;
   KernelTime attention(const AttentionShape& shape, int sms = 0) const;

@@ -127,6 +127,61 @@ TEST_CASE("a queue that grows slowly and never shrinks is an overload", "[analys
   CHECK(judge(slow) == LoadState::stable);
 }
 
+TEST_CASE("a server that takes longer meets its load as a faster one meets a denser load", "[analysis][serving]") {
+  constexpr double kFactor = 1.5;
+  const auto waited = [](double slower, double rate) {
+    IterationPricer pricer(static_cast<Ticks>(slower * 10 * kMilli), static_cast<Ticks>(slower * kMilli / 100));
+    const TrafficConfig traffic{
+        .classes = {{.name = "toy",
+                     .arrivals = OpenLoop{RateCurve::constant(Hertz(rate)), Spacing::exponential},
+                     .lengths = DrawnLengths{RandomNumber::exponential(100), RandomNumber::exponential(100)}}},
+        .seed = 3,
+        .requests = 2000};
+    const auto source = make_traffic(traffic);
+    ServingSession session(toy_session(toy_pool(1 << 20, 16)), {&pricer}, nullptr, source.get());
+    session.run();
+    return session.totals().metrics.all().queueing.mean();
+  };
+  const double rate = 0.6 * capacity(16, batching_policies().front());
+  CHECK(waited(kFactor, rate) == Catch::Approx(kFactor * waited(1, kFactor * rate)).epsilon(0.01));
+}
+
+TEST_CASE("ranges of latency: waiting goes with the time per token, the rest with that of first tokens",
+          "[analysis][serving]") {
+  ServingSpread spread;
+  spread.ttft = {0.7, 1.5, 50};
+  spread.tpot = {0.8, 1.4, 50};
+  const LatencyMeans here{Seconds(10), Seconds(4), Seconds(0.05)};
+  const LatencyRange users = latency_range(spread, here, {});
+  CHECK(users.ttft_low.value() == Catch::Approx(6 * 0.7 + 4 * 0.8));
+  CHECK(users.ttft_high.value() == Catch::Approx(6 * 1.5 + 4 * 1.4));
+  CHECK(users.tpot_low.value() == Catch::Approx(0.04));
+  CHECK(users.tpot_high.value() == Catch::Approx(0.07));
+  // Near saturation a slower server has queues and batches that this one has not.
+  const LoadedTwins twins{LatencyMeans{Seconds(106), Seconds(100), Seconds(0.08)},
+                          LatencyMeans{Seconds(6), Seconds(0), Seconds(0.04)}};
+  const LatencyRange open = latency_range(spread, here, twins);
+  CHECK(open.ttft_low.value() == Catch::Approx(6 * 0.7));
+  CHECK(open.ttft_high.value() == Catch::Approx(6 * 1.5 + 100 * 1.4));
+  CHECK(open.tpot_low.value() == Catch::Approx(0.032));
+  CHECK(open.tpot_high.value() == Catch::Approx(0.112));
+}
+
+TEST_CASE("the range of first tokens is wide near saturation alone", "[analysis][serving]") {
+  ServingOptions options;
+  options.spread.ttft = {0.7, 1.5, 50};
+  options.spread.tpot = {0.8, 1.4, 50};
+  const Scenario scenario =
+      testing::resolved("llama_3_1_70b_serving_8_h100", std::vector<std::string>{"serving.traffic.requests=2000"});
+  const auto width = [&](double rate, LoadState state) {
+    const ServingReport report = run_serving(at_rate(scenario, rate), options);
+    CHECK(report.state == state);
+    return report.latency.ttft_high / report.latency.ttft_low;
+  };
+  CHECK(width(2, LoadState::stable) < 3);
+  CHECK(width(9, LoadState::stable) > 10);
+}
+
 TEST_CASE("deployments driven from a tenth to above their capacity: monotone latency, the right state",
           "[analysis][serving][slow]") {
   struct Case {

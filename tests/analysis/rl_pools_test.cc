@@ -251,7 +251,7 @@ TEST_CASE("a loop whose engine is a compiled model has that one's attention") {
   AttentionShape prompt;
   prompt.query_length = prompt.kv_length = 4096;
   prompt.query_heads = prompt.kv_heads = 32;
-  const KernelModel cudnn(scenario.cluster.node.gpu, scenario.kernels, ClockState::benchmark, "cudnn");
+  const KernelModel cudnn(scenario.cluster.node.gpu, scenario.kernels, ClockState::benchmark, {"cudnn"});
   const Seconds compiled = kernels({"rl.rollout.kernels=torch_compile"})->attention(prompt).time;
   CHECK(compiled == cudnn.attention(prompt).time);
   CHECK(compiled != kernels({})->attention(prompt).time);

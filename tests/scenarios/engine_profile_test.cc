@@ -131,6 +131,53 @@ TEST_CASE("attention of DeepSeek's checkpoints in NVFP4 stays in BF16", "[scenar
   CHECK(attends("llama-3.1-70b", "weights: \"fp4\"") == false);
 }
 
+TEST_CASE("SGLang's experts on Blackwell are TensorRT-LLM's for the models that its version names",
+          "[scenarios][serving]") {
+  const auto generated = [](const std::string& version, const std::string& model, const std::string& weights) {
+    const std::string node = replaced(replaced(kNamed, "hgx-h200", "hgx-b200"), "tensor: 4", "tensor: 8");
+    const std::string text = replaced(replaced(node, "llama-3.1-70b", model), "vllm-0.12", version);
+    return generated_experts(engine(load_text(replaced(text, "weights: \"fp8\"", "weights: \"" + weights + "\""))));
+  };
+  CHECK_FALSE(generated("sglang-0.5.3", "deepseek-r1", "fp8"));
+  CHECK(generated("sglang-0.5.6", "deepseek-r1", "fp8"));
+  CHECK(generated("sglang-0.5.8", "kimi-k2", "fp8"));
+  CHECK_FALSE(generated("sglang-0.5.6", "qwen3-235b-a22b", "fp8"));
+  CHECK(generated("sglang-0.5.8", "qwen3-235b-a22b", "fp8"));
+  CHECK_FALSE(generated("sglang-0.5.8", "qwen3-235b-a22b", "bf16"));
+  CHECK(generated("sglang-0.5.9", "qwen3-235b-a22b", "bf16"));
+  CHECK_FALSE(generated("sglang-0.5.9", "minimax-m2.5", "fp8"));
+  CHECK_FALSE(generated("vllm-0.12", "deepseek-r1", "fp8"));
+}
+
+TEST_CASE("shared experts run beside routed ones in graphs of few tokens", "[scenarios][serving]") {
+  const auto beside = [](const std::string& version, double tokens, const std::string& more = "") {
+    return runs_shared_beside(
+        engine(load_text(replaced(replaced(kNamed, "vllm-0.12", version), "engine:", more + "engine:"))), tokens);
+  };
+  CHECK(beside("sglang-0.5.6", 1024));
+  CHECK_FALSE(beside("sglang-0.5.6", 1025));
+  CHECK(beside("vllm-0.12", 256));
+  CHECK_FALSE(beside("vllm-0.12", 257));
+  CHECK_FALSE(beside("vllm-0.9", 1));
+  CHECK_FALSE(beside("sglang-0.5.6", 1, "cuda_graphs: false "));
+}
+
+TEST_CASE("parts of a quantised checkpoint may stay in BF16, and take their memory", "[scenarios][serving]") {
+  const auto weights = [](const std::string& parts) {
+    const std::string text = replaced(replaced(kNamed, "llama-3.1-70b", "llama-3.1-405b"), "tensor: 4", "tensor: 8");
+    const Scenario scenario = load_text(replaced(text, "engine:", parts + "engine:"));
+    return replica_memory(engine(scenario), scenario.cluster.node.gpu).table.total().value() / 1e9;
+  };
+  const double all = weights(""), attention = weights("bf16_parts: \"attention\" "),
+               ends = weights("bf16_parts: \"attention_and_ends\" ");
+  // 126 layers of 16,384 x (16,384 x 2 + 1,024 x 2), two FFNs of 3 x 16,384 x 53,248, a byte each more, over 8 GPUs.
+  CHECK(attention - all == Catch::Approx(126 * 16384.0 * (16384 + 1024) * 2 / 8e9).epsilon(0.01));
+  CHECK(ends - attention == Catch::Approx(2 * 3 * 16384.0 * 53248 / 8e9).epsilon(0.01));
+  CHECK_THROWS_AS(load_text(replaced(replaced(kNamed, "weights: \"fp8\"", "weights: \"bf16\""),
+                                     "engine:", "bf16_parts: \"attention\" engine:")),
+                  InputError);
+}
+
 const std::string kAsked = R"(cluster { node: "hgx-h200" nodes: 1 fabric: "single-switch" }
 model: "llama-3.1-70b"
 serving {

@@ -298,8 +298,9 @@ std::string held_back_summary(const KernelCalibration& calibration) {
   for (const FamilyFit& fit : calibration.fits)
     for (const HeldBackError& error : fit.errors)
       table.row({std::string(name(fit.family)), error.gpu,
-                 error.table + (fit.variant.empty() ? "" : " (prices nothing)"), fmt::format("{}", error.fitted),
-                 fmt::format("{}", error.held_back), share(error, error.median), share(error, error.percentile_90),
+                 error.table + (fit.variant.empty() ? "" : fmt::format(" ({})", fit.variant)),
+                 fmt::format("{}", error.fitted), fmt::format("{}", error.held_back), share(error, error.median),
+                 share(error, error.percentile_90),
                  error.held_back ? fmt::format("{:+.1f} %", 100 * error.bias) : "-"});
   for (const HeldBackError& error : calibration.pooled)
     table.row({error.table, "all", "all that are priced", fmt::format("{}", error.fitted),

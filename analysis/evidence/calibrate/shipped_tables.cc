@@ -121,10 +121,12 @@ void expert_blocks(ShippedRows& rows, const CsvTable& table) {
     if (precision == "fp8_block") shape.scaling = Scaling::blocks;
     if (precision == "fp8") shape.scaling = Scaling::per_tensor;
     if (shape.block == ExpertBlock::vllm || precision == "mxfp4") shape.passing_rows = picks - on_gpu;
-    rows.add(name_of(library), i, *gpu, shape, table.number(i, "us"));
+    Measurement& row = rows.add(name_of(library), i, *gpu, shape, table.number(i, "us"));
+    if (library == "trtllm_gen") row.variant = "TensorRT-LLM's in SGLang";
   }
   rows.source(name_of("vllm"), by_nvidia("moe/vllm/0.18.0 and 0.19.0, MXFP4 and INT4 0.24.0 (balanced loads)"));
   rows.source(name_of("tensorrt"), by_nvidia("moe/trtllm/1.2.0rc5 (balanced loads)"));
+  rows.source(name_of("trtllm_gen"), by_nvidia("moe/sglang/0.5.14, flashinfer_trtllm (balanced loads)"));
   rows.source(name_of("sglang"), by_nvidia("moe/sglang/0.5.10, NVFP4 0.5.14, INT4 both (balanced loads)"));
 }
 
@@ -132,6 +134,7 @@ void expert_blocks(ShippedRows& rows, const CsvTable& table) {
 /// (KernelModel).
 void dense_products(ShippedRows& rows, const CsvTable& table) {
   const std::string other_dies = "dense products of other dies", hopper = "FP8 products of engines";
+  const std::string tensorrt = "FP8 products of TensorRT-LLM on other dies";
   for (std::size_t i = 0; i < table.size(); ++i) {
     const GpuSpec* gpu = rows.gpu(table, i);
     if (gpu == nullptr) continue;
@@ -142,18 +145,34 @@ void dense_products(ShippedRows& rows, const CsvTable& table) {
     shape.n = to_whole(table.number(i, "n"));
     shape.k = to_whole(table.number(i, "k"));
     if (format != "bf16") shape.precision = format == "fp4" ? Precision::fp4 : Precision::fp8;
-    if (format == "fp8_block") shape.scaling = Scaling::blocks;
+    const bool of_tensorrt = format == "fp8_block_tensorrt";
+    if (format == "fp8_block" || of_tensorrt) shape.scaling = Scaling::blocks;
     if (format == "fp8" || format == "fp8_vendor") shape.scaling = Scaling::per_tensor;
     shape.vendor_library = format == "fp8_vendor";
-    rows.add(name, i, *gpu, shape, table.number(i, "us")).with_cast = format != "bf16";
+    Measurement& row = rows.add(of_tensorrt ? tensorrt : name, i, *gpu, shape, table.number(i, "us"));
+    row.with_cast = format != "bf16";
+    if (of_tensorrt) row.variant = "TensorRT-LLM";
   }
   rows.source(other_dies, by_nvidia("gemm of sglang/0.5.10 (A100), sglang/0.5.14 and trtllm/1.3.0rc20 (B200)"));
+  rows.source(tensorrt, by_nvidia("gemm of trtllm/1.3.0rc20 (B200)"));
   rows.source(hopper, by_nvidia("gemm of sglang/0.5.14 (H100, H200)"));
 }
 
-void attention_of_engines(ShippedRows& rows, const CsvTable& table) {
-  const std::string name = "attention of other dies";
+/// Engines whose attention is priced by rows of their own where they were measured.
+struct AttentionLibrary {
+  std::string_view name;
+  const char *variant, *table, *source;
+};
+constexpr AttentionLibrary kNobodys = {
+    "", "", "attention of other dies",
+    "attention and mla of sglang/0.5.10 and trtllm/1.0.0 (A100), sglang/0.5.14 (B200)"};
+constexpr AttentionLibrary kOfEngines[] = {
+    {"vllm", "vLLM", "attention of vLLM on other dies", "attention of vllm/0.14.0 (A100)"},
+    {"tensorrt", "TensorRT-LLM", "attention of TensorRT-LLM on other dies", "attention of trtllm/1.0.0 (A100)"}};
+
+void attention_rows(ShippedRows& rows, const CsvTable& table, const AttentionLibrary& library) {
   for (std::size_t i = 0; i < table.size(); ++i) {
+    if (!library.name.empty() && table.text(i, "library") != library.name) continue;
     const GpuSpec* gpu = rows.gpu(table, i);
     if (gpu == nullptr) continue;
     const auto size = [&](const char* column) { return static_cast<int>(table.number(i, column)); };
@@ -171,9 +190,9 @@ void attention_of_engines(ShippedRows& rows, const CsvTable& table) {
     constexpr int kAbsorbed = 576;
     shape.latent = shape.qk_dim == kAbsorbed;
     if (table.text(i, "cache") == "fp8") shape.kv_precision = Precision::fp8;
-    rows.add(name, i, *gpu, shape, table.number(i, "us"));
+    rows.add(library.table, i, *gpu, shape, table.number(i, "us")).variant = library.variant;
   }
-  rows.source(name, by_nvidia("attention and mla of sglang/0.5.10 and trtllm/1.0.0 (A100), sglang/0.5.14 (B200)"));
+  rows.source(library.table, by_nvidia(library.source));
 }
 
 void latent_blocks(ShippedRows& rows, const CsvTable& table) {
@@ -226,7 +245,9 @@ void add_shipped_tables(CalibrationInput& input, const Libraries& libraries, std
     attention_backward(rows, table_of(libraries, "hwmodels/data/attention_backward.csv"), *h100);
   expert_blocks(rows, table_of(libraries, "hwmodels/data/expert_blocks.csv"));
   dense_products(rows, table_of(libraries, "hwmodels/data/measured_gemms.csv"));
-  attention_of_engines(rows, table_of(libraries, "hwmodels/data/measured_attention.csv"));
+  attention_rows(rows, table_of(libraries, "hwmodels/data/measured_attention.csv"), kNobodys);
+  const CsvTable of_engines = table_of(libraries, "hwmodels/data/attention_of_engines.csv");
+  for (const AttentionLibrary& library : kOfEngines) attention_rows(rows, of_engines, library);
   latent_blocks(rows, table_of(libraries, "hwmodels/data/measured_latent_blocks.csv"));
   cards_of_project(input, libraries);
 }

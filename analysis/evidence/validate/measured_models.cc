@@ -138,7 +138,7 @@ class CardPrices {
     overheads_ = read_training_calibration(required_file(libraries_, kTrainingCalibrationFile)).overheads;
     serving_.cluster = scenario_.cluster;
     serving_.kernels = std::make_shared<const KernelModel>(scenario_.cluster.node.gpu, scenario_.kernels,
-                                                           ClockState::benchmark, kLibraries);
+                                                           ClockState::benchmark, MeasuredLibraries{kLibraries});
     serving_.links = input.scenario->links;
     auto constants =
         std::make_shared<EngineConstants>(read_engine_calibration(required_file(libraries_, kEngineCalibrationFile)));

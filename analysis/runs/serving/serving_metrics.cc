@@ -155,24 +155,17 @@ constexpr MetricRow<ServingReport> kRateRows[] = {
 
 // Ranges.
 
-/// An end of a time's range. @param which of ServingSpread
-template <TimeSpread ServingSpread::*which, double TimeSpread::*end>
-MetricValue time_end(ServingRef s, const QuantileSketch& sketch) {
-  if (sketch.count() == 0) return Absent{"no request has one", true};
+/// An end of a mean time's range. @param which of ServingSpread @param end of LatencyRange
+template <TimeSpread ServingSpread::*which, QuantileSketch ClassMetrics::*times, Seconds LatencyRange::*end>
+MetricValue time_end(ServingRef s) {
+  if ((s.all.*times).count() == 0) return Absent{"no request has one", true};
   if ((s.spread.*which).rows == 0) return Absent{"nothing was measured", true};
-  return as::number(sketch.mean() * s.spread.*which.*end);
+  return as::number((s.latency.*end).value());
 }
-template <double TimeSpread::*end>
-MetricValue first_token_end(ServingRef s) {
-  if (s.all.ttft.count() == 0) return Absent{"no request has one", true};
-  if (s.state != LoadState::stable)
-    return Absent{"requests queue: how long is a matter of the load, not of the engine", true};
-  return time_end<&ServingSpread::ttft, end>(s, s.all.ttft);
-}
-template <double TimeSpread::*end>
-MetricValue token_end(ServingRef s) {
-  return time_end<&ServingSpread::tpot, end>(s, s.all.tpot);
-}
+template <Seconds LatencyRange::*end>
+constexpr auto first_token_end = time_end<&ServingSpread::ttft, &ClassMetrics::ttft, end>;
+template <Seconds LatencyRange::*end>
+constexpr auto token_end = time_end<&ServingSpread::tpot, &ClassMetrics::tpot, end>;
 /// Throughput of users who wait for their answers goes with the inverse of the time per token; at a given rate of
 /// arrivals it is the rate's.
 template <double TimeSpread::*end>
@@ -191,12 +184,15 @@ MetricValue cost_end(ServingRef s) {
 constexpr auto kLow = &TimeSpread::low, kHigh = &TimeSpread::high;
 
 constexpr MetricRow<ServingReport> kServingRangeRows[] = {
-    {"ttft_s.low", "s", "time to first token, low", "Lower end of the mean's 90 % range, where nothing queues",
-     first_token_end<kLow>, show::time},
-    {"ttft_s.high", "s", "time to first token, high", "Upper end of it", first_token_end<kHigh>, show::time},
-    {"tpot_s.low", "s", "time per output token, low", "Lower end of the mean's 90 % range", token_end<kLow>,
+    {"ttft_s.low", "s", "time to first token, low",
+     "Lower end of the mean's 90 % range: of the engine's time, and of the queue that its capacity makes",
+     first_token_end<&LatencyRange::ttft_low>, show::time},
+    {"ttft_s.high", "s", "time to first token, high", "Upper end of it", first_token_end<&LatencyRange::ttft_high>,
      show::time},
-    {"tpot_s.high", "s", "time per output token, high", "Upper end of it", token_end<kHigh>, show::time},
+    {"tpot_s.low", "s", "time per output token, low", "Lower end of the mean's 90 % range",
+     token_end<&LatencyRange::tpot_low>, show::time},
+    {"tpot_s.high", "s", "time per output token, high", "Upper end of it", token_end<&LatencyRange::tpot_high>,
+     show::time},
     {"output_tokens_per_s_per_gpu.low", "tokens/s", "output tokens/s, per GPU, low",
      "Lower end of the 90 % range of what the GPUs can give", rate_end<kHigh>, show::plain},
     {"output_tokens_per_s_per_gpu.high", "tokens/s", "output tokens/s, per GPU, high", "Upper end of it",

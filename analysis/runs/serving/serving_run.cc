@@ -12,6 +12,7 @@
 #include "analysis/runs/serving/serving_pools.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "hwmodels/fabric/node_count.h"
+#include "scenarios/resolve/change_work.h"
 #include "sim/replay.h"
 #include "workloads/serving/pricing/iteration.h"
 #include "workloads/serving/pricing/limits.h"
@@ -161,6 +162,70 @@ void replay(ServingSession& session, const ServingOptions& options) {
   if (!session.run(go_on)) throw Interrupted();
 }
 
+/// Requests of a twin: as many as are under way at once several times over, else no queue settles.
+constexpr double kLives = 5, kFewestLives = 2, kLeastRequests = 2000, kMostRequests = 20000;
+
+/// Arrivals `factor` times as dense. False: answers decide when requests come, or rates change with the day.
+bool make_denser(TrafficConfig& traffic, double factor) {
+  for (TrafficClass& c : traffic.classes) {
+    constexpr double kConstant = 1.001;
+    auto* const loop = std::get_if<OpenLoop>(&c.arrivals);
+    auto* const trace = std::get_if<TraceTraffic>(&c.lengths);
+    if (loop != nullptr && loop->rate.peak() <= loop->rate.mean() * kConstant)
+      loop->rate = loop->rate.scaled(factor);
+    else if (std::holds_alternative<TraceTimes>(c.arrivals) && trace != nullptr)
+      trace->options.rate_scale *= factor;
+    else
+      return false;
+  }
+  if (is_finite(traffic.duration)) traffic.duration = traffic.duration / factor;
+  return true;
+}
+
+/// The scenario of a twin, cut to so many requests as tell a steady state. Nothing: there is none, replicas come, go or
+/// fail by the clock, or it would take too many requests.
+std::optional<Scenario> twin_of(const ServingReport& report, double factor) {
+  const ServingScenario& serving = report.serving();
+  if (serving.sample > 1 || serving.autoscaled() || serving.failures.failures_per_gpu_hour > 0 ||
+      !serving.faults.empty())
+    return std::nullopt;
+  const auto arrived = static_cast<double>(report.all.arrived.requests);
+  const double at_once = report.arrivals_per_s() * report.all.end_to_end.quantile(0.5);
+  const double wanted = std::min(arrived, std::max(kLeastRequests, kLives * at_once));
+  if (at_once <= 0 || (wanted > kMostRequests && kMostRequests < kFewestLives * at_once)) return std::nullopt;
+  Scenario out = report.scenario;
+  bool denser = false;
+  change_serving(out, [&](ServingScenario& changed) {
+    denser = make_denser(changed.traffic, factor);
+    changed.traffic.requests = static_cast<std::uint64_t>(std::min(wanted, kMostRequests));
+    changed.warm_up = changed.warm_up / factor;
+  });
+  return denser ? std::optional(std::move(out)) : std::nullopt;
+}
+
+LatencyMeans means_of(const ServingReport& report) {
+  return {Seconds(report.all.ttft.mean()), Seconds(report.all.queueing.mean()), Seconds(report.all.tpot.mean())};
+}
+
+/// Queues of an overloaded twin grow with the requests that come: to as many as came here.
+std::optional<LatencyMeans> means_of_twin(const ServingReport& report, double factor, const ServingOptions& options) {
+  const std::optional<Scenario> scenario = twin_of(report, factor);
+  if (!scenario) return std::nullopt;
+  ServingOptions quiet;
+  quiet.power = options.power;
+  if (options.keep_going)
+    quiet.keep_going = [&](std::uint64_t) { return options.keep_going(report.all.arrived.requests); };
+  const ServingReport twin = run_serving(*scenario, quiet);
+  LatencyMeans means = means_of(twin);
+  if (twin.state != LoadState::overloaded || twin.all.arrived.requests == 0) return means;
+  const double times =
+      static_cast<double>(report.all.arrived.requests) / static_cast<double>(twin.all.arrived.requests);
+  const Seconds more = means.waited * std::max(0.0, times - 1);
+  means.ttft += more;
+  means.waited += more;
+  return means;
+}
+
 }  // namespace
 
 ServingReport run_serving(const Scenario& scenario, const ServingOptions& options) {
@@ -224,6 +289,10 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   }
   report.state = judge(load_evidence(report.totals));
   rates(report);
+  if (options.spread.tpot.rows > 0 && report.all.tpot.count() > 0)
+    report.latency = latency_range(options.spread, means_of(report),
+                                   {means_of_twin(report, options.spread.tpot.high, options),
+                                    means_of_twin(report, options.spread.tpot.low, options)});
   report.energy = energy_of(report, options.power);
   report.cost = cost_of(report, pools[serving.prompt_pool_index()]);
   const EngineConfig& answers = serving.answer_pool().engine;

@@ -83,6 +83,7 @@ struct ServingReport {
   ServingCostReport cost;
   Seconds exchange_bound;  ///< of TPOT, by the NICs
   ServingSpread spread;    ///< of measured servers round predictions
+  LatencyRange latency;    ///< where there is a spread
   std::vector<CurveSample> curve;
   double saturation = 0;  ///< requests per second, where it was looked for
   std::vector<Comparison> comparisons;

@@ -25,6 +25,18 @@ TimeSpread time_spread_of(std::vector<double> ratios) {
   return out;
 }
 
+LatencyRange latency_range(const ServingSpread& spread, const LatencyMeans& here, const LoadedTwins& twins) {
+  const auto ttft = [](const LatencyMeans& m, double first, double token) {
+    return (m.ttft - m.waited) * first + m.waited * token;
+  };
+  const LatencyMeans& slower = twins.slower ? *twins.slower : here;
+  const LatencyMeans& faster = twins.faster ? *twins.faster : here;
+  const auto low = [&](const LatencyMeans& m) { return ttft(m, spread.ttft.low, spread.tpot.low); };
+  const auto high = [&](const LatencyMeans& m) { return ttft(m, spread.ttft.high, spread.tpot.high); };
+  return {std::min(low(here), low(faster)), std::max(high(here), high(slower)),
+          std::min(here.tpot, faster.tpot) * spread.tpot.low, std::max(here.tpot, slower.tpot) * spread.tpot.high};
+}
+
 TimeSpread widened(TimeSpread spread, double log_sd) {
   if (log_sd <= 0 || spread.rows == 0) return spread;
   constexpr double kNineOfTen = 1.645;

@@ -57,12 +57,11 @@ bool users_wait(const ServingReport& r) {
 std::string range_fact(const ServingReport& r, const TextStyle& style) {
   const ServingSpread& spread = r.spread;
   if (spread.tpot.rows == 0 || r.all.tpot.mean() <= 0) return "";
-  const auto range = [](const TimeSpread& s, double mean) {
-    return fmt::format("{} to {}", time_text(mean * s.low), time_text(mean * s.high));
+  const auto range = [](Seconds low, Seconds high) {
+    return fmt::format("{} to {}", time_text(low.value()), time_text(high.value()));
   };
-  std::string text = fmt::format("nine of ten: mean TPOT {}", range(spread.tpot, r.all.tpot.mean()));
-  if (r.state == LoadState::stable && spread.ttft.rows > 0)
-    text += fmt::format(", mean TTFT {}", range(spread.ttft, r.all.ttft.mean()));
+  std::string text = fmt::format("nine of ten: mean TPOT {}", range(r.latency.tpot_low, r.latency.tpot_high));
+  if (spread.ttft.rows > 0) text += fmt::format(", mean TTFT {}", range(r.latency.ttft_low, r.latency.ttft_high));
   if (users_wait(r))
     text += fmt::format(", output {:.1f} to {:.1f} tokens/s per GPU", r.output_per_gpu / spread.tpot.high,
                         r.output_per_gpu / spread.tpot.low);

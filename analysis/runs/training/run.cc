@@ -437,7 +437,7 @@ KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& con
   GpuSpec gpu = scenario.cluster.node.gpu;
   if (!config.mechanisms.board_limit) gpu.tdp = Watts(0);  // no limit, wherever the model asks for it
   const double vendor_clock = config.overheads.vendor_clock;
-  const std::string& libraries = config.software.libraries;
+  const MeasuredLibraries libraries = {config.software.libraries};
   if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, scenario.kernels, vendor_clock, libraries);
   return KernelModel(gpu, scenario.kernels, ClockState::sustained, libraries);
 }

@@ -98,6 +98,14 @@ class PoolCheck : private ServingPart {
     if (precision.experts != WeightFormat::as_multiplied && context_.model && spec_.engine.model.moe.experts == 0)
       fault(path_ + ".expert_format", "a statement without effect",
             fmt::format("weight_format: {} has no experts", spec_.engine.model.name));
+    const bool keeps = precision.bf16_parts != Bf16Parts::by_format;
+    if (keeps && precision.linear == Precision::bf16 && precision.stored == WeightFormat::as_multiplied)
+      fault(path_ + ".bf16_parts", "a statement without effect",
+            "weights in FP8 or in four bits, parts of which stay in BF16");
+    if (precision.bf16_parts == Bf16Parts::attention_and_ends && context_.model &&
+        spec_.engine.model.dense_layers() == 0)
+      fault(path_ + ".bf16_parts", "attention_and_ends",
+            fmt::format("attention: {} has no dense FFNs", spec_.engine.model.name));
     if (precision.scaling == Scaling::mx && !fp4)
       fault(path_ + ".scaling", "mx",
             fmt::format("blocks or per_tensor: {} does not apply scales of 1x32", node.gpu.name));

@@ -107,8 +107,11 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   };
   const bool whole = attends_in_bf16(engine);
   row("attention", (moe + dense) * count.attention_per_layer / tp * (whole ? bf16 : formats.linear),
-      whole ? "projections of all layers, in BF16 as checkpoints in NVFP4 have them" : "projections of all layers");
-  if (dense > 0) row("dense FFN", dense * count.dense_ffn / tp * formats.linear, "");
+      whole ? "projections of all layers, which the checkpoint has in BF16" : "projections of all layers");
+  const double ends = ends_in_bf16(engine) * share;
+  if (dense > 0)
+    row("dense FFN", count.dense_ffn / tp * ((dense - ends) * formats.linear + ends * bf16),
+        ends > 0 ? "of the first and the last layer in BF16" : "");
   if (moe > 0) {
     const double experts = ceil_div(model.moe.experts + (plan.expert > 1 ? engine.redundant_experts : 0), plan.expert) /
                            plan.expert_slices();
@@ -174,21 +177,25 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   return out;
 }
 
+/// Whose kernels an engine runs, where they were measured apart.
+MeasuredLibraries libraries_of(const EngineConfig& engine) {
+  switch (engine.kernels) {
+    case KernelLibrary::torch_compile:
+      return {"cudnn"};
+    case KernelLibrary::vllm:
+      return {"row_scales", "vllm"};
+    case KernelLibrary::tensorrt_llm:
+      return {"tensorrt_llm"};
+    case KernelLibrary::open_source:
+      break;
+  }
+  if (generated_experts(engine)) return {"row_scales", "trtllm_gen"};
+  return {"row_scales"};
+}
+
 std::shared_ptr<const KernelModel> engine_kernels(const EngineConfig& engine, const GpuSpec& gpu,
                                                   std::shared_ptr<const KernelCalibration> calibration) {
-  const auto libraries = [&] {
-    switch (engine.kernels) {
-      case KernelLibrary::torch_compile:
-        return "cudnn";
-      case KernelLibrary::open_source:
-      case KernelLibrary::vllm:
-        return "row_scales";
-      case KernelLibrary::tensorrt_llm:
-        break;
-    }
-    return "current";
-  };
-  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::benchmark, libraries());
+  return std::make_shared<const KernelModel>(gpu, std::move(calibration), ClockState::benchmark, libraries_of(engine));
 }
 
 BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, std::span<const double> busiest,

@@ -40,12 +40,23 @@ struct ServingPlan {
   }
 };
 
+/// What a quantised checkpoint keeps in BF16 of its linear layers, beside edges and gates.
+enum class Bf16Parts : std::uint8_t {
+  by_format,          ///< attention, in NVFP4 where it is latent (attends_in_bf16)
+  attention,          ///< projections of attention
+  attention_and_ends  ///< and the dense FFN of the first and the last layer (meta-llama/Llama-3.1-405B-FP8)
+};
+constexpr std::array<std::string_view, 3> enum_names(Bf16Parts) {
+  return {"by_format", "attention", "attention_and_ends"};
+}
+
 struct ServingPrecision {
   Precision linear = Precision::bf16;  ///< weights and activations of linear layers
   Scaling scaling = Scaling::none;     ///< of FP8 operands
   WeightFormat stored = WeightFormat::as_multiplied;
   WeightFormat experts = WeightFormat::as_multiplied;  ///< of routed experts, where it is another
-  Precision kv = Precision::bf16;                      ///< the cache, and what attention reads of it
+  Bf16Parts bf16_parts = Bf16Parts::by_format;
+  Precision kv = Precision::bf16;  ///< the cache, and what attention reads of it
   Precision dispatch = Precision::bf16;
   Precision combine = Precision::bf16;
 
@@ -55,6 +66,7 @@ struct ServingPrecision {
     field("scaling", &ServingPrecision::scaling, {"precision"});
     field("weight_format", &ServingPrecision::stored, {"precision"});
     field("expert_format", &ServingPrecision::experts, {"precision"});
+    field("bf16_parts", &ServingPrecision::bf16_parts, {"precision"});
     field("kv_cache", &ServingPrecision::kv, {"kv-cache"});
     field("dispatch", &ServingPrecision::dispatch, {"precision"});
     field("combine", &ServingPrecision::combine, {.cause = "precision", .resolved = true});
@@ -81,9 +93,14 @@ enum class ExpertKernels : std::uint8_t {
   deep_gemm_padded,  ///< the same over so many rows of every expert on the GPU, used or not
   cutlass,           ///< TensorRT-LLM's block, as FlashInfer offers it
   cutlass_spread,    ///< that where experts are spread over GPUs, else KernelLibrary's
+  // On Blackwell TensorRT-LLM's generated kernels (flashinfer_trtllm), for models that SGLang's server_args.py names:
+  generated_latent,  ///< those of latent attention (DeepSeek-V3's class), in FP8
+  generated_fp8,     ///< Qwen3's and Qwen3-Next's too
+  generated,         ///< the latter in BF16 too
 };
-constexpr std::array<std::string_view, 5> enum_names(ExpertKernels) {
-  return {"as_kernels", "deep_gemm", "deep_gemm_padded", "cutlass", "cutlass_spread"};
+constexpr std::array<std::string_view, 8> enum_names(ExpertKernels) {
+  return {"as_kernels",     "deep_gemm",        "deep_gemm_padded", "cutlass",
+          "cutlass_spread", "generated_latent", "generated_fp8",    "generated"};
 }
 
 /// How iterations are put together.
@@ -219,6 +236,7 @@ struct EngineConfig {
   KernelLibrary kernels = KernelLibrary::open_source;
   ExpertKernels expert_kernels = ExpertKernels::as_kernels;
   int head_norm_kernels = 2;           ///< KernelHabits::head_norm_kernels
+  int shared_beside_tokens = 0;        ///< up to so many, graphs run shared experts beside routed ones
   bool two_micro_batches = false;      ///< compute of one half beside communication of the other
   bool cuda_graphs = true;             ///< decoding iterations are launched as one graph
   std::string graph_sizes;             ///< batches that have one (parse_graph_sizes); empty: all
@@ -260,6 +278,7 @@ struct EngineConfig {
     field("kernels", &EngineConfig::kernels, {"engine"});
     field("expert_kernels", &EngineConfig::expert_kernels, {"engine"});
     field("head_norm_kernels", &EngineConfig::head_norm_kernels, {"engine"});
+    field("shared_beside_tokens", &EngineConfig::shared_beside_tokens, {"engine"});
     field("two_micro_batches", &EngineConfig::two_micro_batches, {"micro-batches"});
     field("cuda_graphs", &EngineConfig::cuda_graphs, {"engine"});
     field("graph_sizes", &EngineConfig::graph_sizes, {"engine"});
@@ -327,12 +346,17 @@ inline ExpertTransport transport_of(const EngineConfig& engine) {
 inline bool sends_to_experts(const EngineConfig& engine) {
   return engine.plan.expert > 1 && transport_of(engine) == ExpertTransport::all_to_all;
 }
-/// Checkpoints in NVFP4 of models with latent attention have its projections in BF16 (nvidia/DeepSeek-R1-FP4:
-/// exclude_modules model.layers.*.self_attn*, in NVIDIA/TensorRT-LLM issue 5766 of 2025-07; NVIDIA/Model-Optimizer
-/// issue 150 of 2025-03).
+/// Whether projections of attention are in BF16 beside quantised other layers: as stated, or as checkpoints in NVFP4 of
+/// models with latent attention have them (nvidia/DeepSeek-R1-FP4: exclude_modules model.layers.*.self_attn*, in
+/// NVIDIA/TensorRT-LLM issue 5766 of 2025-07; NVIDIA/Model-Optimizer issue 150 of 2025-03).
 inline bool attends_in_bf16(const EngineConfig& engine) {
   const bool fp4 = engine.precision.linear == Precision::fp4 || engine.precision.stored == WeightFormat::nvfp4;
-  return fp4 && engine.model.attention.from_latent();
+  return engine.precision.bf16_parts != Bf16Parts::by_format ||
+         (fp4 && engine.model.attention.from_latent());
+}
+/// Layers whose dense FFN is in BF16 beside quantised others.
+inline int ends_in_bf16(const EngineConfig& engine) {
+  return engine.precision.bf16_parts == Bf16Parts::attention_and_ends ? std::min(2, engine.model.dense_layers()) : 0;
 }
 /// What a choice of expert kernels comes to with the engine's plan and number format.
 inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {
@@ -349,6 +373,34 @@ inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {
     default:
       return engine.expert_kernels;
   }
+}
+/// Whether experts run by generated kernels, where the GPU has them: what ExpertKernels::generated and its like come
+/// to. A model's class is told by what it has: Qwen3's experts have no shared ones and norms per head, Qwen3-Next has
+/// states of layers beside attention with keys and values per head.
+inline bool generated_experts(const EngineConfig& engine) {
+  const ModelConfig& model = engine.model;
+  const bool latent = model.attention.from_latent();
+  const bool qwen = model.attention.type == "grouped_query" &&
+                    (model.state_layers.layers > 0 ||
+                     (model.moe.shared_experts == 0 && model.attention.head_norms == HeadNorms::per_head));
+  const bool whole =
+      engine.precision.stored == WeightFormat::as_multiplied && engine.precision.experts == WeightFormat::as_multiplied;
+  if (model.moe.experts == 0 || !model.gated_ffn || !whole || sends_to_experts(engine)) return false;
+  const bool fp8 = engine.precision.linear == Precision::fp8;
+  switch (engine.expert_kernels) {
+    case ExpertKernels::generated_latent:
+      return latent && fp8;
+    case ExpertKernels::generated_fp8:
+      return (latent || qwen) && fp8;
+    case ExpertKernels::generated:
+      return (latent && fp8) || qwen;
+    default:
+      return false;
+  }
+}
+/// Whether a decoding iteration runs shared experts beside routed ones, on a second stream of its graph.
+inline bool runs_shared_beside(const EngineConfig& engine, double tokens) {
+  return engine.cuda_graphs && !sends_to_experts(engine) && tokens <= engine.shared_beside_tokens;
 }
 
 }  // namespace flopcast

@@ -107,6 +107,19 @@ void align(ExpertShare& share, double picks, double experts, bool padded) {
   share.experts = static_cast<int>(std::max(1.0, std::round(tiles / each)));
 }
 
+/// What shared experts add where they run beside routed ones: the bytes of their weights, which HBM delivers one after
+/// the other, and what they take beyond the others. Their other time is launches, loads from L2 and waits, and hides.
+PassTime beside(const PassTime& shared, const PassTime& routed, const LayerWork& work, BytesPerSecond hbm) {
+  const double elements = count_parameters(work.model).shared_expert / work.experts.shared_degree;
+  const Bytes weights(elements * bytes_per_element(work.precision.linear));
+  const Seconds moved = std::min(shared.time, weights / hbm);
+  PassTime out = shared;
+  out.time = std::max(moved, shared.time - routed.time);
+  out.on_sms = shared.time > Seconds(0) ? shared.on_sms * (out.time / shared.time) : Seconds(0);
+  out.kernels = 0;  // nor do their gaps show
+  return out;
+}
+
 /// XQA reads an FP8 cache in the time of as many tokens in BF16: half the tokens, for the same bytes.
 void read_cache_as_xqa(LayerKernels& list) {
   for (LayerKernel& kernel : list.kernels) {
@@ -115,6 +128,13 @@ void read_cache_as_xqa(LayerKernels& list) {
     core->kv_precision = Precision::bf16;
     core->kv_length = (core->kv_length + 1) / 2;
   }
+}
+
+LayerWork in_bf16(LayerWork work) {
+  work.precision.linear = Precision::bf16;
+  work.precision.scaling = Scaling::none;
+  work.precision.weights = WeightFormat::as_multiplied;
+  return work;
 }
 
 }  // namespace
@@ -177,11 +197,7 @@ LayerWork ForwardModel::work(double tokens, StepKind kind) const {
 
 LayerWork ForwardModel::attention_work(double tokens, StepKind kind) const {
   LayerWork work = this->work(tokens, kind);
-  if (!attends_in_bf16(setting_.engine)) return work;
-  work.precision.linear = Precision::bf16;
-  work.precision.scaling = Scaling::none;
-  work.precision.weights = WeightFormat::as_multiplied;
-  return work;
+  return attends_in_bf16(setting_.engine) ? in_bf16(std::move(work)) : work;
 }
 
 /// Where tokens are sent to their experts each GPU holds the shared experts whole and sends its own tokens through;
@@ -252,6 +268,23 @@ PassTime ForwardModel::all_reduces(const LayerKernels& list, StepKind kind) cons
   return sum;
 }
 
+/// Of the mean layer, where the checkpoint has the dense FFNs of some in BF16.
+PassTime ForwardModel::mean_ffn(const LayerWork& work, const LayerKernels& list, int sms) const {
+  PassTime out = price(list, sms);
+  const int ends = ends_in_bf16(setting_.engine);
+  if (work.moe || ends == 0) return out;
+  const LayerWork other = in_bf16(work);
+  LayerKernels whole_list;
+  add_ffn_input(whole_list, other, KernelPass::forward);
+  add_ffn_block(whole_list, other, KernelPass::forward, FfnPart::routed);
+  const PassTime whole = price(whole_list, sms);
+  const double share = static_cast<double>(ends) / setting_.engine.model.dense_layers();
+  out.time += (whole.time - out.time) * share;
+  out.on_sms += (whole.on_sms - out.on_sms) * share;
+  out.energy += (whole.energy - out.energy) * share;
+  return out;
+}
+
 LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overlapped) const {
   const int sms = compute_sms(overlapped, kind);
   LayerWork work = this->work(tokens, kind);
@@ -265,7 +298,9 @@ LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overl
   LayerTime out;
   out.projections = price(attention, sms);
   out.shared_experts = price(shared, sms);
-  out.ffn = price(ffn, sms);
+  out.ffn = mean_ffn(work, ffn, sms);
+  if (moe && kind == StepKind::decode && runs_shared_beside(setting_.engine, tokens))
+    out.shared_experts = beside(out.shared_experts, out.ffn, work, setting_.kernels->gpu().hbm_bandwidth);
   out.all_reduces = all_reduces(attention, kind);
   out.all_reduces += all_reduces(ffn, kind);
   if (!moe) return out;

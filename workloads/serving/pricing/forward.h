@@ -130,6 +130,7 @@ class ForwardModel {
   PassTime all_reduces(const LayerKernels& list, StepKind kind) const;
   /// Of each collective over so many GPUs in a step, beside what NCCL takes.
   Seconds network_call(int gpus, StepKind kind) const;
+  PassTime mean_ffn(const LayerWork& work, const LayerKernels& list, int sms) const;
   void add_exchange(LayerTime& layer, double tokens, StepKind kind, bool overlapped) const;
   void add_gathering(LayerTime& layer, double tokens, StepKind kind) const;
   int compute_sms(bool overlapped, StepKind kind) const;

@@ -378,9 +378,9 @@ const EngineWriter kWriters[] = {
      {"max_waiting", "batching", "preemption", "two_micro_batches", "expert_transport", "decode_exchange",
       "priority_preemption", "adapters", "adapter_rank", "cache_memory"}}};
 /// And of none of them.
-constexpr const char* kWithoutFlag[] = {"balance_attention",     "kernels",         "expert_kernels",
-                                        "results_behind_launch", "scheduled_ahead", "communication_sms",
-                                        "first_token",           "scaling"};
+constexpr const char* kWithoutFlag[] = {
+    "balance_attention", "kernels",     "expert_kernels", "results_behind_launch", "scheduled_ahead",
+    "communication_sms", "first_token", "scaling",        "shared_beside_tokens",  "bf16_parts"};
 
 /// What the engine is not told of a pool, each with why.
 void name_the_rest(const PoolSpec& pool, const EngineWriter& writer, const Stated& stated, LaunchCommand& out) {
