@@ -156,8 +156,8 @@ enum class ClockState : std::uint8_t {
   sustained,
 };
 
-/// Libraries whose own kernels price what was measured of them on the chip's die (FamilyFit::variant), the first that has
-/// a fit: a year ("2024"), "cudnn", "row_scales", "vllm", "tensorrt_llm", "trtllm_gen". Others: as nobody's in
+/// Libraries whose own kernels price what was measured of them on the chip's die (FamilyFit::variant), the first that
+/// has a fit: a year ("2024"), "cudnn", "row_scales", "vllm", "tensorrt_llm", "trtllm_gen". Others: as nobody's in
 /// particular.
 using MeasuredLibraries = std::vector<std::string>;
 

@@ -351,8 +351,7 @@ inline bool sends_to_experts(const EngineConfig& engine) {
 /// NVIDIA/TensorRT-LLM issue 5766 of 2025-07; NVIDIA/Model-Optimizer issue 150 of 2025-03).
 inline bool attends_in_bf16(const EngineConfig& engine) {
   const bool fp4 = engine.precision.linear == Precision::fp4 || engine.precision.stored == WeightFormat::nvfp4;
-  return engine.precision.bf16_parts != Bf16Parts::by_format ||
-         (fp4 && engine.model.attention.from_latent());
+  return engine.precision.bf16_parts != Bf16Parts::by_format || (fp4 && engine.model.attention.from_latent());
 }
 /// Layers whose dense FFN is in BF16 beside quantised others.
 inline int ends_in_bf16(const EngineConfig& engine) {
