@@ -441,6 +441,8 @@ void scale_limit(Scenario& scenario, Limit limit, double by) {
       break;
     case Limit::nic:
       node.nic_bandwidth *= by;
+      // A faster NIC is held by the port it is plugged into: a network without the limit has both.
+      if (by > 1) scenario.cluster.fabric.port_bandwidth *= by;
       break;
   }
 }
