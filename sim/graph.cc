@@ -99,6 +99,25 @@ LaneId GraphBuilder::detached_lane(RankId rank) {
 }
 
 OperationGraph GraphBuilder::build() && {
+  freeze();
+  edges_ = {};
+  return std::move(graph_);
+}
+
+const OperationGraph& GraphBuilder::frozen() {
+  freeze();
+  return graph_;
+}
+
+void GraphBuilder::start_again() {
+  graph_.ops_.clear();
+  graph_.ops_.emplace_back();
+  graph_.flows_.clear();
+  edges_.clear();
+  last_on_lane_.assign(last_on_lane_.size(), OpId());
+}
+
+void GraphBuilder::freeze() {
   // A counting sort of the edges by predecessor: where its successors begin first counts, then sums up, then moves
   // along while they are put in place. It is stable, so successors keep the order in which they were declared.
   std::vector<OperationGraph::Operation>& ops = graph_.ops_;
@@ -112,8 +131,6 @@ OperationGraph GraphBuilder::build() && {
   // Each begin has moved to its end, which is where the next one begins.
   for (std::size_t i = ops.size() - 1; i > 0; --i) ops[i].successor_begin = ops[i - 1].successor_begin;
   ops.front().successor_begin = 0;
-  edges_ = {};
-  return std::move(graph_);
 }
 
 }  // namespace flopcast

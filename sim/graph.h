@@ -107,8 +107,13 @@ class GraphBuilder {
 
   /// Freezes the graph. Cycles are found by the replay, which names the operations that are stuck.
   OperationGraph build() &&;
+  /// Freezes it in place, for who builds many small graphs one after the other: until start_again(), which keeps lanes
+  /// and memory.
+  const OperationGraph& frozen();
+  void start_again();
 
  private:
+  void freeze();
   OpId add(OpKind kind, LaneId lane, Seconds duration, Label label);
   OpId add_transfer(LaneId lane, Seconds latency, std::span<const Flow> flows, Label label);
   void chain(LaneId lane, OpId op);

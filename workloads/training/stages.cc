@@ -25,27 +25,41 @@ std::vector<int> balanced_counts(const ModelConfig& model, int stages, const Sta
     bool full;
     double cost;
     int stage;  ///< that would get the next layer
-    bool operator<(const Group& o) const {
-      return std::tuple(full, cost, -stage) < std::tuple(o.full, o.cost, -o.stage);
-    }
+    int place;  ///< among the groups
+  };
+  const auto cheaper = [](const Group& a, const Group& b) {
+    if (a.full != b.full) return b.full;
+    if (a.cost != b.cost) return a.cost < b.cost;
+    return a.stage != b.stage ? a.stage > b.stage : a.place < b.place;
   };
   std::vector<int> count(stages, 0);
   const auto stage_full = [&](int s) { return !most_layers.empty() && count[s] >= most_layers[s]; };
-  const auto state_of = [&](const std::vector<int>& group) {
+  const auto state_of = [&](const std::vector<int>& group, int place) {
     double cost = 0;
     for (int s : group) cost += stage_cost[s];
     const int next = *std::min_element(group.begin(), group.end(), [&](int a, int b) {
       return std::tuple(stage_full(a), stage_cost[a], -a) < std::tuple(stage_full(b), stage_cost[b], -b);
     });
-    return Group{&group, stage_full(next), cost, next};
+    return Group{&group, stage_full(next), cost, next, place};
   };
+  // A heap, the cheapest first; one whose cost grew sinks from the top.
   std::vector<Group> states;
-  for (const std::vector<int>& group : groups) states.push_back(state_of(group));
+  for (const std::vector<int>& group : groups) states.push_back(state_of(group, static_cast<int>(states.size())));
+  const auto dearer = [&](const Group& a, const Group& b) { return cheaper(b, a); };
+  std::make_heap(states.begin(), states.end(), dearer);
   for (int layer = 0; layer < model.layers; ++layer) {
-    Group& cheapest = *std::min_element(states.begin(), states.end());
+    const Group cheapest = states.front();
     ++count[cheapest.stage];
     stage_cost[cheapest.stage] += costs.moe;
-    cheapest = state_of(*cheapest.stages);
+    const Group grown = state_of(*cheapest.stages, cheapest.place);
+    std::size_t at = 0;
+    for (std::size_t child = 1; child < states.size(); child = 2 * at + 1) {
+      if (child + 1 < states.size() && cheaper(states[child + 1], states[child])) ++child;
+      if (!cheaper(states[child], grown)) break;
+      states[at] = states[child];
+      at = child;
+    }
+    states[at] = grown;
   }
   return count;
 }
@@ -112,7 +126,13 @@ StageParameters stage_parameters_of(const TrainingConfig& config, const Paramete
 }
 
 StageParameters trained_parameters(const TrainingConfig& config, const StageContent& stage) {
-  if (config.adapter_rank == 0) return stage_parameters(config, stage);
+  return trained_parameters_of(config, config.adapter_rank == 0 ? count_parameters(config.model) : ParameterCount(),
+                               stage);
+}
+
+StageParameters trained_parameters_of(const TrainingConfig& config, const ParameterCount& count,
+                                      const StageContent& stage) {
+  if (config.adapter_rank == 0) return stage_parameters_of(config, count, stage);
   const ModelConfig& model = config.model;
   const AttentionConfig& a = model.attention;
   const double h = model.hidden, gate = model.gated_ffn ? 2 : 1;

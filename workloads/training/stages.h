@@ -65,6 +65,9 @@ StageParameters stage_parameters_of(const TrainingConfig& config, const Paramete
                                     const StageContent& stage);
 /// Of these, what is trained: has gradients and an optimiser. With adapters: only they.
 StageParameters trained_parameters(const TrainingConfig& config, const StageContent& stage);
+/// @param count of the configuration's model.
+StageParameters trained_parameters_of(const TrainingConfig& config, const ParameterCount& count,
+                                      const StageContent& stage);
 
 /// Experts (redundant ones included) that one expert-parallel rank holds; 0 for a dense model.
 int local_experts(const TrainingConfig& config);

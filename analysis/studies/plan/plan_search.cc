@@ -64,7 +64,7 @@ class Workers {
   StepEstimator& first() { return *estimators_.front(); }
 
  private:
-  std::vector<std::unique_ptr<StepEstimator>> estimators_;
+  std::vector<std::shared_ptr<StepEstimator>> estimators_;
 };
 
 class Search {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,8 +56,8 @@ struct SearchResult {
   bool rank_is_exact = false;
 };
 
-/// Makes an estimator; each worker has one.
-using MakeEstimator = std::function<std::unique_ptr<StepEstimator>()>;
+/// Makes an estimator, or gives one that has searched the same space before; each worker has one.
+using MakeEstimator = std::function<std::shared_ptr<StepEstimator>()>;
 
 /// The same whatever the number of workers. @throws Interrupted.
 SearchResult search_plans(const PlanSpace& space, const MakeEstimator& make, const SearchOptions& options);

@@ -108,7 +108,13 @@ class Study {
         return options_.progress(stage, done, all);
       };
     }
-    return search_plans(space, estimator_of(study_.base, space), options);
+    if (&space != &study_.space) return search_plans(space, estimator_of(study_.base, space), options);
+    std::size_t given = 0;
+    const auto make = [&] {
+      if (given == estimators_.size()) estimators_.push_back(estimator_of(study_.base, space)());
+      return estimators_[given++];
+    };
+    return search_plans(space, make, options);
   }
 
   std::vector<ReplayedPlan> replayed(const PlanSpace& space, const std::vector<ScreenedPlan>& plans) {
@@ -357,8 +363,9 @@ class Study {
   const std::vector<std::string>& sets_;
   const PlanOptions& options_;
   std::vector<MetricExpression> where_;
-  bool own_ran_ = false;       ///< the scenario's own plan is that of a published run
-  std::optional<Bytes> lean_;  ///< plans have to need no more, in closed form
+  bool own_ran_ = false;                                    ///< the scenario's own plan is that of a published run
+  std::vector<std::shared_ptr<StepEstimator>> estimators_;  ///< of the space, with what they have priced
+  std::optional<Bytes> lean_;                               ///< plans have to need no more, in closed form
   PlanStudy study_;
 };
 
@@ -475,7 +482,7 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
     return out;
   };
   std::vector<ReplayedPlan> result;
-  const std::unique_ptr<StepEstimator> estimator = estimator_of(base, space)();
+  const auto estimator = estimator_of(base, space)();
   const std::size_t round = static_cast<std::size_t>(std::max(1, workers)) * 4;
   for (std::size_t begin = 0; begin < plans.size(); begin += round) {
     if (!progress(begin, plans.size())) throw Interrupted();

@@ -24,8 +24,8 @@ constexpr int kStages = 6;
 constexpr int kForwardStage = 1, kBackwardStage = 4;
 constexpr int kMicroBatches = 4;
 
-const Schedule& three_ranks(PassKind kind) {
-  const auto made = [](bool overlaps) {
+const Schedule& three_ranks() {
+  static const Schedule kThree = [] {
     Schedule schedule;
     schedule.name = "one pass";
     schedule.ranks = 3;
@@ -34,11 +34,9 @@ const Schedule& three_ranks(PassKind kind) {
     schedule.stage_of = {{1, 4}, {0, 3}, {2, 5}};
     schedule.direction_of.assign(kMicroBatches, 0);
     schedule.order.resize(3);
-    schedule.overlaps = overlaps;
     return schedule;
-  };
-  static const Schedule kApart = made(false), kTogether = made(true);
-  return kind == PassKind::overlapped ? kTogether : kApart;
+  }();
+  return kThree;
 }
 
 /// Enough for most passes of a few layers, so that their graphs grow in place.
@@ -111,8 +109,10 @@ PassPrices::PassPrices(const TrainingConfig& config, std::span<const double> ran
 
 // ------------------------------------------------------------------------------------------------ longest paths
 
-LongestPaths::LongestPaths(const OperationGraph& graph, const Network& network, double stretch)
-    : graph_(graph), duration_(graph.size()), end_(graph.size()) {
+void LongestPaths::take(const OperationGraph& graph, const Network& network, double stretch) {
+  graph_ = &graph;
+  duration_.resize(graph.size());
+  end_.resize(graph.size());
   for (std::size_t i = 0; i < graph.size(); ++i) {
     const OpId op = OpId::at(i);
     Seconds time = graph.duration(op);
@@ -131,9 +131,9 @@ LongestPaths::LongestPaths(const OperationGraph& graph, const Network& network, 
 void LongestPaths::run(std::span<const std::pair<OpId, Seconds>> late) {
   std::fill(end_.begin(), end_.end(), Seconds());
   for (const auto& [op, by] : late) end_[op.index()] = by;
-  for (std::size_t i = 0; i < graph_.size(); ++i) {
+  for (std::size_t i = 0; i < graph_->size(); ++i) {
     end_[i] += duration_[i];
-    for (const OpId next : graph_.successors(OpId::at(i))) {
+    for (const OpId next : graph_->successors(OpId::at(i))) {
       assert(next.index() > i);
       end_[next.index()] = std::max(end_[next.index()], end_[i]);
     }
@@ -166,6 +166,61 @@ int slowest_position(const TrainingConfig& config, const JobGrid& grid, int hott
 }
 
 }  // namespace
+
+/// Where passes are built, one after the other, on the same lanes.
+class PassProfiles::Bench {
+ public:
+  explicit Bench(PassProfiles& of)
+      : shards(of.config_, of.grid_, of.topology_, of.links_, graph, &of.shares_),
+        mail(1, kStages, kMicroBatches),
+        emitter(of.config_, three_ranks(), std::vector<StageContent>(kStages), of.prices_.prices(), of.topology_,
+                of.links_, graph, mail, shards, of.beside_, of.units_) {
+    graph.reserve(kOperationsOfPass, 2 * kOperationsOfPass, 2 * kOperationsOfPass);
+    ReplayedRank& rank = program.rank;
+    const RankId gpu = of.grid_.gpu(0, of.position_);  // nobody reads whose lanes they are
+    rank.compute = graph.add_lane(gpu, "compute");
+    rank.communication = graph.add_lane(gpu, "communication");
+    rank.pipeline = graph.add_lane(gpu, "pipeline");
+    rank.gradients = graph.add_lane(gpu, "gradients");
+    rank.parameters = graph.add_lane(gpu, "parameters");
+    for (const char* name : {"activations", "gradients", "there"}) sources.push_back(graph.add_lane(gpu, name));
+    program.expert = of.prices_.expert();
+  }
+
+  void start_again(int position, const JobGrid& grid) {
+    graph.start_again();
+    mail.clear();
+    program.position = position;
+    program.rank.gpu = grid.gpu(0, position);
+    program.layer_ends = {};
+    program.pass_ends.clear();
+    const RankId neighbour = grid.gpu(std::min(1, grid.pipeline - 1), position);
+    peer.assign({program.rank.gpu, neighbour, neighbour});
+  }
+  void set_stages(const StageContent& forward, const StageContent& backward) {
+    const auto set = [&](std::size_t stage, StageContent& known, const StageContent& content) {
+      if (same_content(known, content) && known.first_layer == content.first_layer) return;
+      known = content;
+      emitter.set_stage(stage, content);
+    };
+    set(kForwardStage, forward_, forward);
+    set(kBackwardStage, backward_, backward);
+  }
+
+  GraphBuilder graph;  // nobody reads the names of its operations
+  ShardTraffic shards;
+  PipelineMail mail;
+  PassEmitter emitter;
+  RankProgram program;
+  std::vector<LaneId> sources;
+  std::vector<RankId> peer;
+  LongestPaths paths;
+
+ private:
+  StageContent forward_, backward_;
+};
+
+PassProfiles::~PassProfiles() = default;
 
 PassProfiles::PassProfiles(const TrainingConfig& config, const PassPrices& prices, Topology& topology,
                            const LinkCalibration& links, const ShardPlan& beside, const ParameterCount& count,
@@ -278,35 +333,24 @@ void PassProfiles::share_ports(const OperationGraph& built, std::size_t first, c
 }
 
 PassProfile PassProfiles::emitted(PassKind kind, At at, const StageContent& forward, const StageContent& backward) {
-  const Schedule& schedule = three_ranks(kind);
-  std::vector<StageContent> stages(kStages);
-  stages[kForwardStage] = forward;
-  stages[kBackwardStage] = backward;
+  // How long the lane of the parameters holds the first pass up depends on when the pass comes: the walk knows.
+  const bool as_plain = at == At::edge && has_forward(kind) && beside_.gather_first && !beside_.gather_always;
+  const PassProfile plain = as_plain ? profile(kind, At::midst, forward, backward) : PassProfile();
 
-  GraphBuilder graph;  // nobody reads the names of its operations
-  graph.reserve(kOperationsOfPass, 2 * kOperationsOfPass, 2 * kOperationsOfPass);
-  ShardTraffic shards(config_, grid_, topology_, links_, graph, &shares_);
-  PipelineMail mail(1, kStages, kMicroBatches);
-  PassEmitter emitter(config_, schedule, stages, prices_.prices(), topology_, links_, graph, mail, shards, beside_,
-                      units_);
-
-  RankProgram program;
+  if (!bench_) bench_ = std::make_unique<Bench>(*this);
+  Bench& bench = *bench_;
   // Passes that no collective accompanies are kept for plans of every shard group.
   const bool alone = at == At::midst && !beside_.gather_always && !beside_.reduce_always;
-  program.position = alone ? prices_.position() : position_;
-  program.rank.gpu = grid_.gpu(0, program.position);
-  program.rank.compute = graph.add_lane(program.rank.gpu, "compute");
-  program.rank.communication = graph.add_lane(program.rank.gpu, "communication");
-  program.rank.pipeline = graph.add_lane(program.rank.gpu, "pipeline");
-  program.rank.gradients = graph.add_lane(program.rank.gpu, "gradients");
-  program.rank.parameters = graph.add_lane(program.rank.gpu, "parameters");
-  program.expert = prices_.expert();
-  const RankId neighbour = grid_.gpu(std::min(1, grid_.pipeline - 1), program.position);
-  const std::vector<RankId> peer{program.rank.gpu, neighbour, neighbour};
+  bench.start_again(alone ? prices_.position() : position_, grid_);
+  bench.set_stages(forward, backward);
+  GraphBuilder& graph = bench.graph;
+  PipelineMail& mail = bench.mail;
+  RankProgram& program = bench.program;
 
   // Where the inputs of a pass come from, each on a lane of its own; those of a pass before it are always there.
-  const auto source = [&](const char* name) { return graph.compute(graph.add_lane(neighbour, name), Seconds(0)); };
-  const OpId activations = source("activations"), gradients = source("gradients"), there = source("there");
+  const OpId activations = graph.compute(bench.sources[0], Seconds(0)),
+             gradients = graph.compute(bench.sources[1], Seconds(0)),
+             there = graph.compute(bench.sources[2], Seconds(0));
   const OpId free = graph.compute(program.rank.compute, Seconds(0));
   const OpId communication_free = graph.compute(program.rank.communication, Seconds(0));
 
@@ -316,16 +360,15 @@ PassProfile PassProfiles::emitted(PassKind kind, At at, const StageContent& forw
               micro_batch == 1 ? activations : there);
     mail.sent(copy, StageId::at(kBackwardStage + 1), MicroBatchId::at(micro_batch), PipelineMail::Kind::gradient,
               micro_batch == 1 ? gradients : there);
-    program.forwards = at_edge ? std::vector<int>{0, 0} : std::vector<int>{1, 1};
-    program.weight_gradients =
-        at_edge ? std::vector<int>{kMicroBatches - 1, kMicroBatches - 1} : std::vector<int>{0, 0};
+    program.forwards.assign(2, at_edge ? 0 : 1);
+    program.weight_gradients.assign(2, at_edge ? kMicroBatches - 1 : 0);
     Pass pass;
     pass.kind = kind;
     pass.chunk = has_forward(kind) ? 0 : 1;
     pass.micro_batch = static_cast<std::uint16_t>(micro_batch);
     pass.backward_chunk = 1;
     pass.backward_micro_batch = static_cast<std::uint16_t>(micro_batch);
-    emitter.emit(program, pass, copy, peer);
+    bench.emitter.emit(program, pass, copy, bench.peer);
   };
   // Parameters that come before every layer come during the pass before, for the first layers of this one.
   OpId begin = free;
@@ -348,9 +391,10 @@ PassProfile PassProfiles::emitted(PassKind kind, At at, const StageContent& forw
   if (has_forward(kind)) forward_out = receive(kForwardStage, PipelineMail::Kind::activation);
   if (has_backward(kind)) backward_out = receive(kBackwardStage, PipelineMail::Kind::gradient);
   mail.connect(graph);
-  const OperationGraph built = std::move(graph).build();
+  const OperationGraph& built = graph.frozen();
 
-  LongestPaths paths(built, topology_.network(), stretch_);
+  LongestPaths& paths = bench.paths;
+  paths.take(built, topology_.network(), stretch_);
   paths.run();
   const Seconds start = paths.end(begin);
   const auto since_start = [&](OpId op) { return op.valid() ? std::max(Seconds(), paths.end(op) - start) : Seconds(); };
@@ -385,9 +429,7 @@ PassProfile PassProfiles::emitted(PassKind kind, At at, const StageContent& forw
     result.gather_first = result.gather / layers;
     result.gather_tail = (result.busy + result.exchanged) / layers;
   }
-  if (at == At::edge && has_forward(kind) && beside_.gather_first && !beside_.gather_always) {
-    // How long the lane of the parameters holds the pass up depends on when the pass comes: the walk knows.
-    const PassProfile& plain = profile(kind, At::midst, forward, backward);
+  if (as_plain) {
     result.compute_end = plain.compute_end;
     result.communication_end = plain.communication_end;
     result.forward_ready = plain.forward_ready;

@@ -108,6 +108,7 @@ class PassProfiles {
   /// @param shares of plans with the same degrees and shard group.
   PassProfiles(const TrainingConfig& config, const PassPrices& prices, Topology& topology, const LinkCalibration& links,
                const ShardPlan& beside, const ParameterCount& count, Known& plain, ShardTraffic::Shares& shares);
+  ~PassProfiles();
 
   /// @param forward what the forward half runs through; for a pass without one, anything.
   /// @param backward the same of the backward half, or of a weight gradient that was put off.
@@ -121,6 +122,7 @@ class PassProfiles {
   int position() const { return position_; }
 
  private:
+  class Bench;
   PassProfile emitted(PassKind kind, At at, const StageContent& forward, const StageContent& backward);
 
   void share_ports(const OperationGraph& built, std::size_t first, const RankProgram& program,
@@ -139,14 +141,17 @@ class PassProfiles {
   Known known_;
   Known& plain_;
   ShardTraffic::Shares& shares_;
+  std::unique_ptr<Bench> bench_;  // made for the first pass
 };
 
 /// The end of operations of a small graph that is built in the order in which they can run, none contended; and what
 /// they take alone.
 class LongestPaths {
  public:
+  LongestPaths() = default;
+  LongestPaths(const OperationGraph& graph, const Network& network, double stretch) { take(graph, network, stretch); }
   /// @param stretch of all compute but what is not the GPU's own pace (host work, SMs lent to collectives).
-  LongestPaths(const OperationGraph& graph, const Network& network, double stretch);
+  void take(const OperationGraph& graph, const Network& network, double stretch);
   Seconds duration(OpId op) const { return duration_[op.index()]; }
   /// @param late operations that end so much later than they would.
   void run(std::span<const std::pair<OpId, Seconds>> late = {});
@@ -154,7 +159,7 @@ class LongestPaths {
   Seconds makespan() const;
 
  private:
-  const OperationGraph& graph_;
+  const OperationGraph* graph_ = nullptr;
   std::vector<Seconds> duration_, end_;
 };
 

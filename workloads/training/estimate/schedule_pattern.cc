@@ -14,18 +14,10 @@ namespace {
 /// drain of every schedule fit into three, and every schedule repeats after two.
 constexpr int kWalkedPerRank = 4, kPeriodPerRank = 2;
 
-class PatternMaker {
+class StepFinder {
  public:
-  PatternMaker(const Schedule& schedule, bool blocking) : schedule_(schedule) {
-    pattern_.ranks = schedule.ranks;
-    pattern_.stages = schedule.stages;
-    pattern_.micro_batches = schedule.micro_batches;
-    pattern_.stage_of = schedule.stage_of;
-    pattern_.groups = stage_groups(schedule);
-    std::vector<int> holders(static_cast<std::size_t>(schedule.stages));
-    for (const auto& stages : schedule.stage_of) {
-      for (const int stage : stages) pattern_.two_copies |= ++holders[stage] > 1;
-    }
+  StepFinder(SchedulePattern& pattern, const Schedule& schedule, bool blocking)
+      : schedule_(schedule), pattern_(pattern) {
     const std::size_t cells = static_cast<std::size_t>(schedule.stages) * schedule.micro_batches;
     forward_of_.assign(cells, SchedulePattern::kNone);
     backward_of_.assign(cells, SchedulePattern::kNone);
@@ -49,21 +41,16 @@ class PatternMaker {
     }
   }
 
-  SchedulePattern make() && {
+  void find() && {
+    std::size_t passes = 0;
+    for (const std::vector<Pass>& order : schedule_.order) passes += order.size();
+    pattern_.steps.reserve(passes);
     for (bool moved = true; moved;) {
       moved = false;
       for (int rank = 0; rank < schedule_.ranks; ++rank) {
         while (next_[rank] < schedule_.order[rank].size() && try_add(rank)) moved = true;
       }
     }
-    for (int rank = 0; rank < schedule_.ranks; ++rank) {
-      pattern_.held.push_back(held(rank));
-      int most = 0;
-      for (const std::vector<int>& by_chunk : pattern_.held.back())
-        most = std::max(most, *std::min_element(by_chunk.begin(), by_chunk.end()));
-      pattern_.least_held.push_back(most);
-    }
-    return std::move(pattern_);
   }
 
  private:
@@ -92,8 +79,6 @@ class PatternMaker {
     }
     if (!add_waits(rank, step)) return false;
     const bool weights = pass.kind != PassKind::forward && pass.kind != PassKind::backward_input;
-    pattern_.overlaps |= pass.kind == PassKind::overlapped;
-    pattern_.weights_later |= pass.kind == PassKind::backward_weight;
     if (forward) step.gathers = forwards_[rank][pass.chunk]++ == 0;
     if (weights) step.reduces = ++weights_[rank][chunk] == schedule_.micro_batches;
     SchedulePattern::Form form;
@@ -144,33 +129,8 @@ class PatternMaker {
     return of_rank.back();
   }
 
-  /// As memory.cc counts: from the start of a forward to the end of its weight gradient.
-  std::vector<std::vector<int>> held(int rank) const {
-    std::vector<std::vector<int>> most;
-    std::vector<int> now(schedule_.stage_of[rank].size(), 0);
-    const auto note = [&] {
-      const auto covers = [](const std::vector<int>& a, const std::vector<int>& b) {
-        return std::equal(a.begin(), a.end(), b.begin(), std::greater_equal<>());
-      };
-      for (const std::vector<int>& known : most) {
-        if (covers(known, now)) return;
-      }
-      std::erase_if(most, [&](const std::vector<int>& known) { return covers(now, known); });
-      most.push_back(now);
-    };
-    for (const Pass& pass : schedule_.order[rank]) {
-      if (pass.kind == PassKind::forward || pass.kind == PassKind::overlapped) {
-        ++now[pass.chunk];
-        note();
-      }
-      if (pass.kind == PassKind::overlapped) --now[pass.backward_chunk];
-      if (pass.kind == PassKind::backward || pass.kind == PassKind::backward_weight) --now[pass.chunk];
-    }
-    return most;
-  }
-
   const Schedule& schedule_;
-  SchedulePattern pattern_;
+  SchedulePattern& pattern_;
   std::vector<std::uint32_t> forward_of_, backward_of_;  // [stage][micro-batch]: position of the pass
   std::vector<std::size_t> next_;                        // [rank]
   std::vector<std::vector<int>> forwards_, weights_;     // [rank][chunk]: so far
@@ -180,10 +140,60 @@ class PatternMaker {
   std::vector<std::vector<std::vector<std::size_t>>> held_;  // [rank][pass]: meetings; empty: ranks do not stop
 };
 
+/// As memory.cc counts: from the start of a forward to the end of its weight gradient.
+std::vector<std::vector<int>> held_by(const Schedule& schedule, int rank) {
+  std::vector<std::vector<int>> most;
+  std::vector<int> now(schedule.stage_of[rank].size(), 0);
+  const auto note = [&] {
+    const auto covers = [](const std::vector<int>& a, const std::vector<int>& b) {
+      return std::equal(a.begin(), a.end(), b.begin(), std::greater_equal<>());
+    };
+    for (const std::vector<int>& known : most) {
+      if (covers(known, now)) return;
+    }
+    std::erase_if(most, [&](const std::vector<int>& known) { return covers(now, known); });
+    most.push_back(now);
+  };
+  for (const Pass& pass : schedule.order[rank]) {
+    if (pass.kind == PassKind::forward || pass.kind == PassKind::overlapped) {
+      ++now[pass.chunk];
+      note();
+    }
+    if (pass.kind == PassKind::overlapped) --now[pass.backward_chunk];
+    if (pass.kind == PassKind::backward || pass.kind == PassKind::backward_weight) --now[pass.chunk];
+  }
+  return most;
+}
+
 }  // namespace
 
-SchedulePattern make_pattern(const Schedule& schedule, bool blocking) {
-  return PatternMaker(schedule, blocking).make();
+SchedulePattern outline_of(const Schedule& schedule) {
+  SchedulePattern pattern;
+  pattern.ranks = schedule.ranks;
+  pattern.stages = schedule.stages;
+  pattern.micro_batches = schedule.micro_batches;
+  pattern.stage_of = schedule.stage_of;
+  pattern.groups = stage_groups(schedule);
+  std::vector<int> holders(static_cast<std::size_t>(schedule.stages));
+  for (const auto& stages : schedule.stage_of) {
+    for (const int stage : stages) pattern.two_copies |= ++holders[stage] > 1;
+  }
+  for (int rank = 0; rank < schedule.ranks; ++rank) {
+    for (const Pass& pass : schedule.order[rank]) {
+      pattern.overlaps |= pass.kind == PassKind::overlapped;
+      pattern.weights_later |= pass.kind == PassKind::backward_weight;
+    }
+    pattern.held.push_back(held_by(schedule, rank));
+    int most = 0;
+    for (const std::vector<int>& by_chunk : pattern.held.back())
+      most = std::max(most, *std::min_element(by_chunk.begin(), by_chunk.end()));
+    pattern.least_held.push_back(most);
+  }
+  return pattern;
+}
+
+void add_steps(SchedulePattern& pattern, const Schedule& schedule, bool blocking) {
+  StepFinder(pattern, schedule, blocking).find();
 }
 
 void PatternLibrary::set_own_order(std::string text, std::string file) {
@@ -191,29 +201,40 @@ void PatternLibrary::set_own_order(std::string text, std::string file) {
   own_file_ = std::move(file);
 }
 
-SchedulePattern PatternLibrary::numbered(SchedulePattern pattern) {
-  pattern.groups_number = groups_.try_emplace(pattern.groups, static_cast<int>(groups_.size())).first->second;
-  return pattern;
-}
-
 ScheduleRequest PatternLibrary::of_round(ScheduleRequest request) const {
   request.micro_batches /= rounds_;
   return request;
 }
 
-SchedulePattern PatternLibrary::whole(int schedule, const ScheduleRequest& request) {
-  const auto rounds_of = [&](Schedule of_one) {
-    return numbered(make_pattern(in_rounds(std::move(of_one), rounds_), blocking_));
-  };
-  if (schedule == kOwnOrder) return rounds_of(parse_schedule(own_text_, own_file_, of_round(request)));
+Schedule PatternLibrary::schedule_of(int schedule, const ScheduleRequest& request) const {
+  if (schedule == kOwnOrder) return in_rounds(parse_schedule(own_text_, own_file_, of_round(request)), rounds_);
   const ScheduleRow& row = schedules()[static_cast<std::size_t>(schedule)];
   assert(row.check(of_round(request)).empty());
-  return rounds_of(row.build(of_round(request)));
+  return in_rounds(row.build(of_round(request)), rounds_);
 }
 
-std::shared_ptr<const SchedulePattern> PatternLibrary::build(int schedule, const ScheduleRequest& request) {
+SchedulePattern PatternLibrary::outline(int schedule, const ScheduleRequest& request) {
+  SchedulePattern pattern = outline_of(schedule_of(schedule, request));
+  pattern.chunks = request.chunks;
+  pattern.groups_number = groups_.try_emplace(pattern.groups, static_cast<int>(groups_.size())).first->second;
+  return pattern;
+}
+
+SchedulePattern PatternLibrary::whole(int schedule, const ScheduleRequest& request) {
+  SchedulePattern pattern = outline(schedule, request);
+  with_steps(schedule, pattern);
+  return pattern;
+}
+
+const SchedulePattern& PatternLibrary::with_steps(int schedule, SchedulePattern& pattern) {
+  if (pattern.steps.empty())
+    add_steps(pattern, schedule_of(schedule, {pattern.ranks, pattern.micro_batches, pattern.chunks}), blocking_);
+  return pattern;
+}
+
+std::shared_ptr<SchedulePattern> PatternLibrary::build(int schedule, const ScheduleRequest& request) {
   auto& built = built_[{schedule, request.ranks, request.micro_batches, request.chunks}];
-  if (!built) built = std::make_shared<const SchedulePattern>(whole(schedule, request));
+  if (!built) built = std::make_shared<SchedulePattern>(outline(schedule, request));
   return built;
 }
 

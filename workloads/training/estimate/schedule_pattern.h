@@ -46,10 +46,11 @@ struct SchedulePattern {
   bool two_copies = false;
   bool overlaps = false;       ///< some passes are forward and backward of two micro-batches at once
   bool weights_later = false;  ///< some weight gradients are passes of their own
+  int chunks = 1;              ///< that were asked for
   StageGroups groups;
   int groups_number = 0;  ///< the same for patterns of a library with equal groups
   std::vector<std::vector<int>> stage_of;
-  std::vector<Step> steps;
+  std::vector<Step> steps;  ///< these, waits and forms: for who walks
   std::vector<Wait> waits;
   std::vector<Form> forms;
   /// held[rank]: activations held at once by chunk, in every constellation that no other exceeds.
@@ -57,22 +58,26 @@ struct SchedulePattern {
   /// Of the chunk that holds fewest, in the constellation where those are most: [rank].
   std::vector<int> least_held;
 };
+/// All but its steps, which take longest to find and most plans are never asked for.
+SchedulePattern outline_of(const Schedule& schedule);
 /// @param blocking ranks stop for messages (pipeline_meetings.h).
-SchedulePattern make_pattern(const Schedule& schedule, bool blocking = false);
+void add_steps(SchedulePattern& pattern, const Schedule& schedule, bool blocking);
 
 /// A schedule of any number of micro-batches. Of many, a few are walked: the rest of the steady state repeats.
 struct PatternPair {
-  std::shared_ptr<const SchedulePattern> pattern;
-  std::shared_ptr<const SchedulePattern> shorter;  ///< null: `pattern` is the whole schedule
-  double repeats = 0;                              ///< how often the difference of the two comes on top of `pattern`
+  std::shared_ptr<SchedulePattern> pattern;
+  std::shared_ptr<SchedulePattern> shorter;  ///< null: `pattern` is the whole schedule
+  double repeats = 0;                        ///< how often the difference of the two comes on top of `pattern`
 };
 
 class PatternLibrary {
  public:
   /// The rows of schedules() by their place in the table; kOwnOrder: the order of the configuration's own file.
   static constexpr int kOwnOrder = -1;
-  /// Null `pattern`: the schedule cannot serve so many ranks, micro-batches or chunks.
+  /// Null `pattern`: the schedule cannot serve so many ranks, micro-batches or chunks. Patterns may have no steps yet.
   const PatternPair& get(int schedule, const ScheduleRequest& request);
+  /// To be walked, of such a schedule.
+  const SchedulePattern& with_steps(int schedule, SchedulePattern& pattern);
   /// All of it, however long.
   SchedulePattern whole(int schedule, const ScheduleRequest& request);
   /// The text of an order of the user's own.
@@ -86,14 +91,15 @@ class PatternLibrary {
  private:
   /// Of one round.
   ScheduleRequest of_round(ScheduleRequest request) const;
-  std::shared_ptr<const SchedulePattern> build(int schedule, const ScheduleRequest& request);
-  SchedulePattern numbered(SchedulePattern pattern);
+  std::shared_ptr<SchedulePattern> build(int schedule, const ScheduleRequest& request);
+  Schedule schedule_of(int schedule, const ScheduleRequest& request) const;
+  SchedulePattern outline(int schedule, const ScheduleRequest& request);
   std::string own_text_, own_file_;
   int rounds_ = 1;
   bool blocking_ = false;
   std::map<StageGroups, int> groups_;  // numbered as they come
   std::map<std::tuple<int, int, int, int>, PatternPair> pairs_;
-  std::map<std::tuple<int, int, int, int>, std::shared_ptr<const SchedulePattern>> built_;
+  std::map<std::tuple<int, int, int, int>, std::shared_ptr<SchedulePattern>> built_;
 };
 
 /// Where a walk ends.

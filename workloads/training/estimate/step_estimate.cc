@@ -132,10 +132,13 @@ void StepEstimator::set_stages(Degrees& degrees, Layout& layout, std::span<const
   }
   layout.profile_at.assign(2 * Layout::kKinds * layout.contents.size() * layout.contents.size(), -1);
   for (const std::vector<int>& held : pattern.stage_of) {
+    held_before_.swap(held_contents_);
     held_contents_.clear();
     for (const int stage : held)
       held_contents_.push_back(layout.known_as[layout.content_of[static_cast<std::size_t>(stage)]]);
-    layout.memory_of.push_back(degrees.rank_kind(held_contents_, pattern.two_copies));
+    const bool as_before = !layout.memory_of.empty() && held_contents_ == held_before_;
+    layout.memory_of.push_back(as_before ? layout.memory_of.back()
+                                         : degrees.rank_kind(held_contents_, pattern.two_copies));
   }
 }
 
@@ -144,12 +147,15 @@ void StepEstimator::set_stages(Degrees& degrees, Layout& layout, std::span<const
 /// Optimiser, and the collectives that nothing runs beside, of the rank that holds most.
 void StepEstimator::add_end_of_step(Degrees& degrees, Layout& layout, const SchedulePattern& pattern) {
   if (layout.end) return;
+  std::vector<StageParameters> of_content;
+  for (const StageContent& content : layout.contents)
+    of_content.push_back(trained_parameters_of(degrees.config, shared_memory(degrees.config).count, content));
   int most = 0;
   StageParameters held{-1, 0};
   for (int rank = 0; rank < pattern.ranks; ++rank) {
     StageParameters parameters;
     for (const int stage : pattern.stage_of[static_cast<std::size_t>(rank)]) {
-      parameters += trained_parameters(degrees.config, layout.stages[static_cast<std::size_t>(stage)]);
+      parameters += of_content[layout.content_of[static_cast<std::size_t>(stage)]];
     }
     if (parameters.replicated + parameters.expert <= held.replicated + held.expert) continue;
     held = parameters;
@@ -222,9 +228,10 @@ StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit, Se
     result.beyond = result.step > longest;
     if (result.beyond) return result;
   }
-  result.step = walk_through(degrees, layout, *pair.pattern, false).end;
+  result.step = walk_through(degrees, layout, patterns_.with_steps(choice.schedule, *pair.pattern), false).end;
   if (pair.shorter) {
-    const Seconds shorter = walk_through(degrees, layout, *pair.shorter, false).end;
+    const SchedulePattern& less = patterns_.with_steps(choice.schedule, *pair.shorter);
+    const Seconds shorter = walk_through(degrees, layout, less, false).end;
     result.step += pair.repeats * (result.step - shorter);
   }
   // Where parameters are gathered beside exchanges inside layers, a lone pass shows less than a step has; and a long

@@ -133,6 +133,7 @@ class StepEstimator {
   PatternLibrary patterns_;
   WalkScratch scratch_;
   std::vector<std::uint16_t> held_contents_;            // of the rank that is looked at
+  std::vector<std::uint16_t> held_before_;              // of the rank before it
   std::unordered_map<int, std::vector<double>> loads_;  // by expert-parallel size
   std::map<std::pair<int, ExpertDispatcher>, MemoryTerms::Shared> shared_memory_;
   std::unordered_map<PlanChoice, ModelMemory, PlanChoiceHash> model_memory_;

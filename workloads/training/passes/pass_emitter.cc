@@ -46,6 +46,11 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
   }
 }
 
+void PassEmitter::set_stage(std::size_t stage, const StageContent& content) {
+  forward_[stage] = forward_walk(config_.model, content);
+  backward_[stage] = reversed(forward_[stage]);
+}
+
 void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
   half.parameters = OpId();
   if (!half.gathers || (!half.has(layer) && layer > 0)) return;

@@ -24,6 +24,8 @@ class PassEmitter {
               const StepPrices& prices, Topology& topology, const LinkCalibration& links, GraphBuilder& graph,
               PipelineMail& mail, ShardTraffic& shards, const ShardPlan& shard_plan, const UnitParameters& units);
 
+  /// Another content of a stage, for passes that are emitted from now on.
+  void set_stage(std::size_t stage, const StageContent& content);
   /// @param copy which replayed copy of the pipeline the rank belongs to.
   /// @param peer maps a pipeline rank to the GPU of the same copy.
   /// @param times how many passes this one stands for.

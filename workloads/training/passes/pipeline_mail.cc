@@ -29,4 +29,9 @@ void PipelineMail::connect(GraphBuilder& graph) const {
   }
 }
 
+void PipelineMail::clear() {
+  sent_.assign(sent_.size(), OpId());
+  awaited_.clear();
+}
+
 }  // namespace flopcast

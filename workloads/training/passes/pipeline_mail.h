@@ -19,6 +19,8 @@ class PipelineMail {
   void awaited(CopyId copy, StageId from, MicroBatchId micro_batch, Kind kind, OpId by);
   /// @pre everything awaited was sent.
   void connect(GraphBuilder& graph) const;
+  /// Nothing was sent, and nobody waits.
+  void clear();
 
  private:
   std::size_t slot(CopyId copy, StageId stage, MicroBatchId micro_batch, Kind kind) const;

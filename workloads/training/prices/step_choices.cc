@@ -30,8 +30,9 @@ FittedSplit split_within_memory(const TrainingConfig& config, std::span<const st
   std::vector<int> most(static_cast<std::size_t>(stages), config.model.layers);
   FittedSplit leanest{unlimited, false};
   Bytes least(std::numeric_limits<double>::infinity());
-  for (bool changed = true; changed;) {
-    const std::vector<StageContent> split = split_layers(config, stages, groups, costs, most);
+  std::vector<StageContent> split = unlimited;
+  for (bool changed = true, first = true; changed; first = false) {
+    if (!first) split = split_layers(config, stages, groups, costs, most);
     const std::vector<Bytes> of_rank = memory(split);
     Bytes fullest;
     changed = false;
