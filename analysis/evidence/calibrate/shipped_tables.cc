@@ -244,6 +244,7 @@ void add_shipped_tables(CalibrationInput& input, const Libraries& libraries, std
   if (h100 != gpus.end() && is_calibrated(input, kOfBackward))
     attention_backward(rows, table_of(libraries, "hwmodels/data/attention_backward.csv"), *h100);
   expert_blocks(rows, table_of(libraries, "hwmodels/data/expert_blocks.csv"));
+  expert_blocks(rows, table_of(libraries, "hwmodels/data/unpacked_experts.csv"));
   dense_products(rows, table_of(libraries, "hwmodels/data/measured_gemms.csv"));
   attention_rows(rows, table_of(libraries, "hwmodels/data/measured_attention.csv"), kNobodys);
   const CsvTable of_engines = table_of(libraries, "hwmodels/data/attention_of_engines.csv");
