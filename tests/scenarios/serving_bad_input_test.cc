@@ -160,7 +160,7 @@ TEST_CASE("what would hold the weights is what a replica may be, and lighter tha
   };
   // Experts over more than a node are over whole nodes.
   CHECK_THAT(advice("deepseek-v3", "count: 1 attention_data: 8 expert: 8 weights: \"bf16\""),
-             ContainsSubstring("(try 32 GPUs in a replica (tensor 1 x attention_data 32, expert 32), or weights: "
+             ContainsSubstring("(try 32 GPUs in a replica (tensor 2 x attention_data 16, expert 32), or weights: "
                                "\"fp8\" and 16 GPUs in a replica (tensor 1 x attention_data 16, expert 16))"));
   // Of four-bit weights FP8 ones are no lighter.
   const std::string narrow = advice("kimi-k2.5", "count: 1");

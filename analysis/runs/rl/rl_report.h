@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -92,6 +93,10 @@ struct RlReport {
 
 /// The trainer's mean GPU computes: without waiting for the fullest replica or slow parts.
 Seconds computing(const RlReport& report);
+
+/// How far the means of two replays of such a loop lie apart by which answers were drawn alone, in nine cases of ten:
+/// share of the step. 0: one step alone, or all alike.
+double noise_of_mean(std::span<const RlStep> steps);
 
 /// "In 90 % of the cases it is 47 s to 120 s."; empty where the step has no range.
 std::string range_sentence(const RlReport& report);

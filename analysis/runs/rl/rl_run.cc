@@ -11,6 +11,7 @@
 #include "analysis/runs/rl/rl_machine.h"
 #include "analysis/runs/rl/rl_metrics.h"
 #include "scenarios/proto/report.pb.h"
+#include "sim/base/random.h"
 #include "workloads/rl/settling.h"
 #include "workloads/serving/session/session.h"
 
@@ -125,6 +126,15 @@ RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOpti
   return run;
 }
 
+/// Empty: it is less than what is printed.
+std::string noise_note(const RlReport& report) {
+  constexpr double kWorthSaying = 0.002;
+  const double noise = noise_of_mean(report.steps);
+  if (noise < kWorthSaying) return "";
+  return fmt::format("; differences of less than {} from a loop like it are noise (rl.replayed_steps: more)",
+                     format_percent(noise));
+}
+
 std::string replayed_note(const RlReport& report) {
   const std::size_t counted = report.steps.size();
   if (report.replayed_steps == 1) return "one step was replayed";
@@ -137,7 +147,8 @@ std::string replayed_note(const RlReport& report) {
                             [](const RlStep& a, const RlStep& b) { return a.length() < b.length(); });
     out += fmt::format("; each takes {} to {}", format_time(least->length()), format_time(most->length()));
   }
-  if (report.rl().loop.asynchrony.staleness <= 0) return out;
+  if (report.rl().loop.asynchrony.staleness <= 0) return out;  // loops that wait have the same answers
+  out += noise_note(report);
   const double level = written_over_gone(report.steps);
   if (settled(report.steps))
     return out + fmt::format("; in these the engine writes {} of the tokens that are trained on or thrown away",
@@ -268,6 +279,18 @@ RlStepMeans means_of(std::span<const RlStep> steps, int replicas, int frozen_rep
   if (answers > 0) out.staleness = staleness / answers;
   if (most > 0) out.packed = mean / most;
   return out;
+}
+
+double noise_of_mean(std::span<const RlStep> steps) {
+  if (steps.size() < 2) return 0;
+  const auto count = static_cast<double>(steps.size());
+  double sum = 0, squares = 0;
+  for (const RlStep& step : steps) {
+    sum += step.length().value();
+    squares += step.length().value() * step.length().value();
+  }
+  const double mean = sum / count, variance = std::max(0.0, squares / count - mean * mean) * count / (count - 1);
+  return normal_quantile(0.95) * std::sqrt(2 * variance / count) / mean;
 }
 
 RlReport run_rl(const Scenario& scenario, const RlOptions& options) {

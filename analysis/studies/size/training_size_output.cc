@@ -8,7 +8,6 @@
 #include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/json.h"
-#include "analysis/runs/training/run.h"
 #include "analysis/studies/size/training_size.h"
 #include "scenarios/proto/plan_report.pb.h"
 #include "sim/base/diagnostic.h"
@@ -93,7 +92,8 @@ std::string last_cell(const TrainingCluster& cluster, const TrainingSizeOptions&
   std::string last = met ? cluster.best() : shortfall(cluster, options);
   if (!cluster.precision_note.empty()) last += fmt::format(" ({})", cluster.precision_note);
   if (met && !cluster.replayed) last += " [closed form, without interruptions]";
-  if (cluster.fits && *cluster.fits < kSurelyFits) last += fmt::format(" [{}]", unsure_fit(*cluster.fits));
+  if (cluster.fits && *cluster.fits < kSurelyFits)
+    last += fmt::format(" [fits in {} of the draws]", format_percent(*cluster.fits, 0));
   return last;
 }
 
