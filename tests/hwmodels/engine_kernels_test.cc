@@ -15,14 +15,14 @@
 namespace flopcast {
 namespace {
 
-std::shared_ptr<const KernelCalibration> shipped() {
+std::shared_ptr<const KernelCalibration> engine_fits() {
   static const auto shared = std::make_shared<const KernelCalibration>(
       read_kernel_calibration(flopcast::testing::source_dir() + "/" + kKernelCalibrationFile));
   return shared;
 }
 
 KernelModel model_with(const std::string& gpu, const MeasuredLibraries& libraries) {
-  return KernelModel(test::libraries().gpu(gpu), shipped(), ClockState::benchmark, libraries);
+  return KernelModel(test::libraries().gpu(gpu), engine_fits(), ClockState::benchmark, libraries);
 }
 
 double in_us(const KernelTime& time) { return time.time.value() * 1e6; }

@@ -108,7 +108,8 @@ BarChart estimates_chart(const FleetResult& r) {
   for (const FleetEstimate& e : r.estimates) {
     if (!e.verdict.starts_with("above") && !e.verdict.starts_with("below")) ++agree;
   }
-  chart.title = fmt::format("{} of {} published figures lie within what the ledger comes to or overlap it", agree, r.estimates.size());
+  chart.title = fmt::format("{} of {} published figures lie within what the ledger comes to or overlap it", agree,
+                            r.estimates.size());
   chart.caption = "Bars: what was said, like held against like. Whiskers: what the ledger comes to, nine draws in ten.";
   chart.axis = "USD";
   chart.tick = usd_short;
