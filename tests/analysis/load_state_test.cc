@@ -143,7 +143,7 @@ TEST_CASE("a server that takes longer meets its load as a faster one meets a den
     return session.totals().metrics.all().queueing.mean();
   };
   const double rate = 0.6 * capacity(16, batching_policies().front());
-  CHECK(waited(kFactor, rate) == Catch::Approx(kFactor * waited(1, kFactor * rate)).epsilon(0.01));
+  CHECK(waited(kFactor, rate) == Approx(kFactor * waited(1, kFactor * rate)).epsilon(0.01));
 }
 
 TEST_CASE("ranges of latency: waiting goes with the time per token, the rest with that of first tokens",
@@ -153,18 +153,18 @@ TEST_CASE("ranges of latency: waiting goes with the time per token, the rest wit
   spread.tpot = {0.8, 1.4, 50};
   const LatencyMeans here{Seconds(10), Seconds(4), Seconds(0.05)};
   const LatencyRange users = latency_range(spread, here, {});
-  CHECK(users.ttft_low.value() == Catch::Approx(6 * 0.7 + 4 * 0.8));
-  CHECK(users.ttft_high.value() == Catch::Approx(6 * 1.5 + 4 * 1.4));
-  CHECK(users.tpot_low.value() == Catch::Approx(0.04));
-  CHECK(users.tpot_high.value() == Catch::Approx(0.07));
+  CHECK(users.ttft_low.value() == Approx(6 * 0.7 + 4 * 0.8));
+  CHECK(users.ttft_high.value() == Approx(6 * 1.5 + 4 * 1.4));
+  CHECK(users.tpot_low.value() == Approx(0.04));
+  CHECK(users.tpot_high.value() == Approx(0.07));
   // Near saturation a slower server has queues and batches that this one has not.
   const LoadedTwins twins{LatencyMeans{Seconds(106), Seconds(100), Seconds(0.08)},
                           LatencyMeans{Seconds(6), Seconds(0), Seconds(0.04)}};
   const LatencyRange open = latency_range(spread, here, twins);
-  CHECK(open.ttft_low.value() == Catch::Approx(6 * 0.7));
-  CHECK(open.ttft_high.value() == Catch::Approx(6 * 1.5 + 100 * 1.4));
-  CHECK(open.tpot_low.value() == Catch::Approx(0.032));
-  CHECK(open.tpot_high.value() == Catch::Approx(0.112));
+  CHECK(open.ttft_low.value() == Approx(6 * 0.7));
+  CHECK(open.ttft_high.value() == Approx(6 * 1.5 + 100 * 1.4));
+  CHECK(open.tpot_low.value() == Approx(0.032));
+  CHECK(open.tpot_high.value() == Approx(0.112));
 }
 
 TEST_CASE("the range of first tokens is wide near saturation alone", "[analysis][serving]") {

@@ -171,8 +171,8 @@ TEST_CASE("parts of a quantised checkpoint may stay in BF16, and take their memo
   const double all = weights(""), attention = weights("bf16_parts: \"attention\" "),
                ends = weights("bf16_parts: \"attention_and_ends\" ");
   // 126 layers of 16,384 x (16,384 x 2 + 1,024 x 2), two FFNs of 3 x 16,384 x 53,248, a byte each more, over 8 GPUs.
-  CHECK(attention - all == Catch::Detail::Approx(126 * 16384.0 * (16384 + 1024) * 2 / 8e9).epsilon(0.01));
-  CHECK(ends - attention == Catch::Approx(2 * 3 * 16384.0 * 53248 / 8e9).epsilon(0.01));
+  CHECK(attention - all == Approx(126 * 16384.0 * (16384 + 1024) * 2 / 8e9).epsilon(0.01));
+  CHECK(ends - attention == Approx(2 * 3 * 16384.0 * 53248 / 8e9).epsilon(0.01));
   CHECK_THROWS_AS(load_text(replaced(replaced(kNamed, "weights: \"fp8\"", "weights: \"bf16\""),
                                      "engine:", "bf16_parts: \"attention\" engine:")),
                   InputError);
