@@ -63,6 +63,11 @@ void GraphBuilder::reserve(std::size_t operations, std::size_t flows, std::size_
   edges_.reserve(edges);
 }
 
+void GraphBuilder::expect_again(std::size_t times) {
+  const auto in_all = [&](std::size_t now) { return now * (times + 1) + now * times / 8; };
+  reserve(in_all(size()), in_all(graph_.flows_.size()), in_all(edges_.size()));
+}
+
 OpId GraphBuilder::add(OpKind kind, LaneId lane, Seconds duration, Label label) {
   OperationGraph::Operation& op = graph_.ops_.back();
   op.duration = checked(duration);

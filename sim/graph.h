@@ -104,6 +104,8 @@ class GraphBuilder {
   OpId last_on(LaneId lane) const { return last_on_lane_[lane.index()]; }
   std::size_t size() const { return graph_.size(); }
   void reserve(std::size_t operations, std::size_t flows, std::size_t edges);
+  /// As much again as there is will come so often, about: where room for it is there, nothing is copied as it comes.
+  void expect_again(std::size_t times);
 
   /// Freezes the graph. Cycles are found by the replay, which names the operations that are stuck.
   OperationGraph build() &&;

@@ -1,11 +1,11 @@
 #include "scenarios/read/text/text_file.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <optional>
-#include <sstream>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -430,9 +430,18 @@ std::string read_text_file(const std::string& path, const TextFileKind& kind) {
   const auto size = fs::file_size(path, error);
   if (!error) check_size(path, static_cast<std::size_t>(size), kind);
   std::ifstream in(path, std::ios::binary);
-  std::ostringstream contents;
-  if (!in || !(size == 0 || contents << in.rdbuf())) refuse(path, "a file that cannot be read", "a readable text file");
-  return checked_text(contents.str(), path, kind);
+  const bool opened = in.is_open();
+  std::string contents(error ? 0 : static_cast<std::size_t>(size), '\0');
+  const auto take = [&](char* to, std::size_t most) {
+    in.read(to, static_cast<std::streamsize>(most));
+    return static_cast<std::size_t>(in.gcount());
+  };
+  contents.resize(take(contents.data(), contents.size()));
+  std::array<char, 4096> more;  // of a file that grew
+  while (const std::size_t count = in ? take(more.data(), more.size()) : 0) contents.append(more.data(), count);
+  if (!opened || in.bad() || (size > 0 && contents.empty()))
+    refuse(path, "a file that cannot be read", "a readable text file");
+  return checked_text(std::move(contents), path, kind);
 }
 
 std::string checked_text(std::string text, const std::string& file, const TextFileKind& kind) {

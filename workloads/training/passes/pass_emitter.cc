@@ -15,6 +15,14 @@ bool stops_for_messages(const TrainingConfig& config) {
   return config.software.blocking_messages && config.plan.pipeline > 1;
 }
 
+/// Compute that goes slower because a collective runs beside it.
+void share_sms(const TrainingConfig& config, GraphBuilder& graph, LaneId lane, Seconds collective, Seconds compute,
+               Label label) {
+  if (!config.mechanisms.communication_sms) return;
+  const Seconds slower = std::min(collective, compute) * config.overheads.collective_share;
+  if (slower > Seconds(0)) graph.compute(lane, slower, label);
+}
+
 /// The stage `step` further on; invalid beyond either end.
 StageId stage_beside(const Schedule& schedule, StageId stage, int step) {
   const int index = static_cast<int>(stage.index()) + step;
@@ -66,7 +74,7 @@ void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
   const bool forward = half.kind == PipelineMail::Kind::activation;
   if (layer > 0)
     share_sms(
-        program, sent.alone,
+        config_, graph_, program.rank.compute, sent.alone,
         forward ? forward_time(prices_, program, half, layer - 1) : backward_time(prices_, program, half, layer - 1),
         label(OpName::collective_share, half, layer));
   const OpId previous = graph_.last_on(program.rank.compute);
@@ -95,13 +103,7 @@ void PassEmitter::reduce(RankProgram& program, const Half& half, std::size_t lay
                 label(OpName::shard_copy, half, layer));
   const OpId last = graph_.last_on(program.rank.compute);
   const ShardTraffic::Sent sent = shards_.scatter(program, of, last, half.sums);
-  share_sms(program, sent.alone, beside, label(OpName::collective_share, half, layer));
-}
-
-void PassEmitter::share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label) {
-  if (!config_.mechanisms.communication_sms) return;
-  const Seconds slower = std::min(collective, compute) * config_.overheads.collective_share;
-  if (slower > Seconds(0)) graph_.compute(program.rank.compute, slower, label);
+  share_sms(config_, graph_, program.rank.compute, sent.alone, beside, label(OpName::collective_share, half, layer));
 }
 
 /// What a phase says within its group, as far as nothing hides it, keeps the GPU from going on.

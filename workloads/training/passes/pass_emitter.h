@@ -63,8 +63,6 @@ class PassEmitter {
   /// @param bytes read and written per parameter
   OpId copy_shards(RankProgram& program, const StageParameters& unit, double bytes, Label label);
   void reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside);
-  /// Compute that goes slower because a collective runs beside it.
-  void share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label);
   void send(RankProgram& program, Half& half, const std::vector<RankId>& peer);
   /// What a pass starts with where ranks stop for messages.
   void enter(RankProgram& program, Half& forward, Half& backward);

@@ -77,14 +77,21 @@ StepPrices::StepPrices(const TrainingConfig& config, KernelMemo& kernels, const 
   shape.sequence_length = config.batch.sequence_length;
   settled_ = settled_clock(config, kernels, shape);
   clock_ = settled_ ? settled_->clock : 1;
-  dense_ = price_layer(false, 1);
   moe_.resize(loads_.size());
-  for (int s = 0; s < 2; ++s) {
-    for (int e = 0; e < kEdges; ++e) edges_[s][e] = edge_price(static_cast<EdgePhase>(e), sms_[s]);
-  }
 }
 
-StepPrices::LayerPrices StepPrices::price_layer(bool moe, double load) const {
+/// Of searches over plans most want few of the prices.
+const StepPrices::LayerPrices& StepPrices::with_share(LayerPrices& layer, SmShare share) const {
+  const auto s = static_cast<std::size_t>(index(share));
+  if (!layer.priced[s]) price_layer(layer, s);
+  return layer;
+}
+
+void StepPrices::price_layer(LayerPrices& layer, std::size_t share) const {
+  const bool moe = layer.moe;
+  const double load = layer.load;
+  layer.priced[share] = true;
+  if (moe && config_.model.moe.experts == 0) return;
   LayerShape shape;
   shape.tokens = tokens_;
   shape.sequence_length = config_.batch.sequence_length;
@@ -106,24 +113,26 @@ StepPrices::LayerPrices StepPrices::price_layer(bool moe, double load) const {
   if (config_.offload.activations > 0)
     copied = kept_in_mean_layer(config_, moe, load, MemoryTerms::ranks_of_a_token(config_)) /
              exchanges_.node().host_copy_rate();
-  LayerPrices prices{
-      {price_phases(shape, sms_[0], exchanged, copied), price_phases(shape, sms_[1], Seconds(0), copied)}};
-  if (!leaves_out()) return prices;
+  const std::size_t other = 1 - share;
+  if (layer.priced[other] && sms_[0] == sms_[1] && exchanged == Seconds(0)) {
+    layer.of[share] = layer.of[other];
+    layer.again[share] = layer.again[other];
+    return;
+  }
+  if (share != 0) exchanged = Seconds(0);
+  layer.of[share] = price_phases(shape, sms_[share], exchanged, copied);
   // Combine is one of what a layer done again leaves out.
-  const auto forward = static_cast<std::size_t>(Phase::mlp_forward);
-  prices.again = {price_phases(shape, sms_[0], exchanged / 2, Seconds(0), true)[forward],
-                  price_phases(shape, sms_[1], Seconds(0), Seconds(0), true)[forward]};
-  return prices;
+  if (leaves_out())
+    layer.again[share] =
+        price_phases(shape, sms_[share], exchanged / 2, Seconds(0), true)[static_cast<std::size_t>(Phase::mlp_forward)];
 }
 
-const StepPrices::LayerPrices& StepPrices::moe(std::size_t expert_rank) const {
-  const LayerPrices*& priced = moe_[expert_rank];
+StepPrices::LayerPrices& StepPrices::moe(std::size_t expert_rank) const {
+  LayerPrices*& priced = moe_[expert_rank];
   if (priced == nullptr) {
     const auto twin =
         static_cast<std::size_t>(std::find(loads_.begin(), loads_.end(), loads_[expert_rank]) - loads_.begin());
-    if (moe_[twin] == nullptr)
-      moe_[twin] =
-          &moe_priced_.emplace_back(config_.model.moe.experts > 0 ? price_layer(true, loads_[twin]) : LayerPrices());
+    if (moe_[twin] == nullptr) moe_[twin] = &moe_priced_.emplace_back(LayerPrices{.moe = true, .load = loads_[twin]});
     priced = moe_[twin];
   }
   return *priced;
@@ -232,18 +241,20 @@ std::int64_t StepPrices::sent_tokens(const TrainingConfig& config) {
 }
 
 const Price& StepPrices::phase(Phase phase, bool moe, int expert_rank, SmShare share) const {
-  const LayerPrices& table = moe ? this->moe(static_cast<std::size_t>(expert_rank)) : dense_;
+  const LayerPrices& table = with_share(moe ? this->moe(static_cast<std::size_t>(expert_rank)) : dense_, share);
   return table.of[index(share)][static_cast<std::size_t>(phase)];
 }
 
 const Price& StepPrices::mlp_again(bool moe, int expert_rank, SmShare share) const {
   if (!leaves_out()) return phase(Phase::mlp_forward, moe, expert_rank, share);
-  const LayerPrices& table = moe ? this->moe(static_cast<std::size_t>(expert_rank)) : dense_;
+  const LayerPrices& table = with_share(moe ? this->moe(static_cast<std::size_t>(expert_rank)) : dense_, share);
   return table.again[index(share)];
 }
 
 const Price& StepPrices::edge(EdgePhase phase, SmShare share) const {
-  return edges_[index(share)][static_cast<std::size_t>(phase)];
+  std::optional<Price>& price = edges_[index(share)][static_cast<std::size_t>(phase)];
+  if (!price) price = edge_price(phase, sms_[index(share)]);
+  return *price;
 }
 
 /// What the CPUs update: gradients to them, AdamW at the rate of their memory, parameters back; overlapped, the slowest
@@ -281,7 +292,8 @@ Price StepPrices::copy(Bytes bytes) const { return price(price_copy(bytes, confi
 
 // Layers are dealt out before anyone knows which GPU is slow: at nominal speed, as the closed form of plans does.
 LayerCosts StepPrices::layer_costs() const {
-  const auto sum = [](const auto& table) {
+  const auto sum = [&](LayerPrices& layer) {
+    const LayerPrices& table = with_share(layer, SmShare::beside_communication);
     Seconds total;
     for (const Price& price : table.of[1]) total += price.nominal + price.exchange;
     return total.value();

@@ -75,18 +75,22 @@ class StepPrices {
   static constexpr int kEdges = 8;
   using Layer = std::array<Price, kPhases>;
   struct LayerPrices {
-    std::array<Layer, 2> of;       // [share][phase]
+    bool moe = false;
+    double load = 1;               // of its experts, over the mean
+    std::array<bool, 2> priced{};  // [share]
+    std::array<Layer, 2> of{};     // [share][phase]
     std::array<Price, 2> again{};  // [share]: mlp_again, where software leaves out a part of it
   };
   Price price(const PhaseCost& cost) const;
   Price edge_price(EdgePhase phase, int sms) const;
-  LayerPrices price_layer(bool moe, double load) const;
+  const LayerPrices& with_share(LayerPrices& layer, SmShare share) const;
+  void price_layer(LayerPrices& layer, std::size_t share) const;
   void wait_for_copies(Layer& layer, Phase at, Seconds copy, Seconds beside) const;
   /// @param copied to the host's memory in the forward pass and back in the backward pass, beside compute or before it.
   /// @param again the FFN's forward as where the layer is done again.
   Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged, Seconds copied, bool again = false) const;
   bool leaves_out() const { return config_.software.stops_early && config_.recompute.full_layer; }
-  const LayerPrices& moe(std::size_t expert_rank) const;
+  LayerPrices& moe(std::size_t expert_rank) const;
 
   StepPrices(const TrainingConfig& config, std::unique_ptr<KernelMemo> kernels, const ExchangeTimes& exchanges,
              std::span<const double> rank_loads);
@@ -102,11 +106,12 @@ class StepPrices {
   std::optional<ClockPoint> settled_;
   double clock_ = 1;           // over the kernel model's own
   std::vector<double> loads_;  // [expert rank]
-  LayerPrices dense_;
-  /// [expert rank], priced when first asked for: a folded step has one of them.
-  mutable std::vector<const LayerPrices*> moe_;
+  // Priced when first asked for.
+  mutable LayerPrices dense_;
+  /// [expert rank]: a folded step has one of them.
+  mutable std::vector<LayerPrices*> moe_;
   mutable std::deque<LayerPrices> moe_priced_;
-  std::array<std::array<Price, kEdges>, 2> edges_;  // [share][phase]
+  mutable std::array<std::array<std::optional<Price>, kEdges>, 2> edges_;  // [share][phase]
 };
 
 }  // namespace flopcast

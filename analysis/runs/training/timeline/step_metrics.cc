@@ -58,16 +58,6 @@ void charge_pass(TimeParts& parts, PassKind kind, Seconds length, double weight_
   }
 }
 
-std::vector<std::uint32_t> index_passes(const TrainingStep& step) {
-  std::vector<std::uint32_t> pass_of_op(step.graph.size(), kUnknown);
-  for (std::size_t p = 0; p < step.passes.size(); ++p) {
-    const PassRecord& pass = step.passes[p];
-    std::fill(pass_of_op.begin() + pass.first.index(), pass_of_op.begin() + pass.end.index(),
-              static_cast<std::uint32_t>(p));
-  }
-  return pass_of_op;
-}
-
 // Every lane of a replayed GPU, those on which timelines show detached transfers included.
 std::vector<std::uint32_t> index_lanes(const TrainingStep& step) {
   std::map<RankId, std::uint32_t> rank_of_gpu;
@@ -84,19 +74,36 @@ std::vector<std::uint32_t> index_lanes(const TrainingStep& step) {
 
 StepMetricsSink::StepMetricsSink(const TrainingStep& step)
     : step_(step),
-      pass_of_op_(index_passes(step)),
       rank_of_lane_(index_lanes(step)),
+      passes_of_rank_(step.ranks.size()),
       passes_(step.passes.size()),
       others_(step.ranks.size()),
       compute_busy_(step.ranks.size()),
-      communication_busy_(step.ranks.size()) {}
+      communication_busy_(step.ranks.size()) {
+  for (std::uint32_t p = 0; p < step.passes.size(); ++p) {
+    RankPasses& of = passes_of_rank_[step.passes[p].rank];
+    if (of.end == 0) of.begin = of.last = p;
+    of.end = p + 1;
+  }
+}
+
+/// Passes of a rank lie one after the other, in the order of its operations.
+std::uint32_t StepMetricsSink::pass_of(std::uint32_t rank, OpId op) {
+  RankPasses& of = passes_of_rank_[rank];
+  if (of.begin == of.end) return kUnknown;
+  const std::vector<PassRecord>& passes = step_.passes;
+  while (of.last + 1 < of.end && op.index() >= passes[of.last].end.index()) ++of.last;
+  while (of.last > of.begin && op.index() < passes[of.last].first.index()) --of.last;
+  const PassRecord& pass = passes[of.last];
+  return op.index() >= pass.first.index() && op.index() < pass.end.index() ? of.last : kUnknown;
+}
 
 void StepMetricsSink::finished(const OperationGraph& graph, const OpSpan& span) {
   const LaneId lane = graph.lane(span.op);
   if (!lane.valid() || rank_of_lane_[lane.index()] == kUnknown) return;
   const std::uint32_t rank = rank_of_lane_[lane.index()];
   const auto name = static_cast<OpName>(graph.label(span.op).kind);
-  const std::uint32_t pass = pass_of_op_[span.op.index()];
+  const std::uint32_t pass = pass_of(rank, span.op);
   // An exchange inside a layer keeps the compute lane, but it is communication that nothing hides.
   const bool computes = lane == step_.ranks[rank].compute && name != OpName::layer_exchange;
   const double times = pass == kUnknown ? 1.0 : static_cast<double>(step_.passes[pass].times);

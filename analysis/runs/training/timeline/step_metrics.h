@@ -41,7 +41,7 @@ struct RankMetrics {
   Seconds communication_busy;     ///< whole step
 };
 
-/// Watches a replay. Holds 4 bytes per operation and 32 per pass, whatever the run does.
+/// Watches a replay. Holds 40 bytes per pass, whatever the run does.
 class StepMetricsSink final : public TimelineSink {
  public:
   explicit StepMetricsSink(const TrainingStep& step);
@@ -64,12 +64,17 @@ class StepMetricsSink final : public TimelineSink {
     Seconds start, end;
     bool begun_in_pass = false;
   };
+  std::uint32_t pass_of(std::uint32_t rank, OpId op);
   void finished_in_pass(std::size_t pass, LaneId lane, OpName name, const OpSpan& span);
   RankMetrics reduce_rank(std::size_t rank, std::size_t first_pass, std::size_t end_pass, Seconds step_time) const;
 
   const TrainingStep& step_;
-  std::vector<std::uint32_t> pass_of_op_;    // kNoPass outside passes
   std::vector<std::uint32_t> rank_of_lane_;  // index into step.ranks
+  /// Passes of a rank, and the one looked at last: what ends next is of it or of one beside it.
+  struct RankPasses {
+    std::uint32_t begin = 0, end = 0, last = 0;
+  };
+  std::vector<RankPasses> passes_of_rank_;
   std::vector<PassTimes> passes_;
   std::vector<std::vector<OtherSpan>> others_;  // per rank, a handful
   std::vector<Seconds> compute_busy_, communication_busy_;
