@@ -317,9 +317,9 @@ TEST_CASE("what is found wrong while a step is built or replayed is said with it
   for (const char* command : {"run ", "check "}) {
     CHECK(has(testing::flopcast(command + file + " --set training.batch.sequence_length=131072").err,
               "s.textproto:5:3: training.plan: found "));
-    CHECK(has(testing::flopcast(command + file + " --set training.plan.pipeline=1 --set training.plan.data=16384" +
-                                " --set training.batch.sequences=16384 --set cluster.nodes=2048" +
-                                " --set cluster.fabric=single-switch")
+    CHECK(has(testing::flopcast(command + file + " --set training.plan.pipeline=1 --set training.plan.data=131072" +
+                                " --set training.batch.sequences=131072 --set cluster.nodes=16384" +
+                                " --set cluster.fabric=rail-ft3")
                   .err,
               "--set: cluster.fabric: found "));
   }
