@@ -217,10 +217,13 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
     const Likeness like = likeness(wanted, stem, other);
     if (like != Likeness::beginning && (distance > most || distance >= candidate.size())) continue;
     const bool same = nearest && like == best;
+    // hgx-h1000 is a slip of hgx-h100; versions, which have a dot, are near as numbers are.
+    const bool slips = wanted.find('.') == std::string::npos;
+    const bool one_slip = slips && distance == 1, known_slip = slips && smallest == 1;
     const bool nearer_numbers = same && nearer_in_numbers(wanted, other, lower(*nearest));
     const bool nearer =
         !nearest || like < best ||
-        (same && (like == Likeness::numbers ? nearer_numbers
+        (same && (like == Likeness::numbers ? (one_slip != known_slip ? one_slip : nearer_numbers)
                                             : distance < smallest || (distance == smallest && nearer_numbers)));
     if (!nearer) continue;
     nearest = &candidate;
