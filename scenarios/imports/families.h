@@ -35,7 +35,8 @@ struct ModelClass {
   bool sinks = false;
   bool output_gate = false;  ///< queries come with a gate
   bool learned_positions = false;
-  int norms = 2;  ///< of a layer
+  bool alibi = false;  ///< unless a file says otherwise
+  int norms = 2;       ///< of a layer
   WindowLayers windows = WindowLayers::all;
   int window = 0;                                                            ///< tokens, unless stated
   int shared_experts = 0;                                                    ///< unless stated

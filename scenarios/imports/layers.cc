@@ -229,6 +229,7 @@ void read_layers(ConfigReader& config) {
   if (family.learned_positions)
     model.set_learned_positions(model.max_positions() + (family.model_type == "opt" ? kRowsBefore : 0));
   if (config.flag("alibi", false)) model.clear_learned_positions();
+  if (config.flag("alibi", family.alibi)) model.set_rotary(false);
   check_types(config);
   if (!config.entries("cross_attention_layers").empty())
     config.fault("cross_attention_layers", "layers that attend to images",

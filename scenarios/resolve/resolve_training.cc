@@ -86,6 +86,7 @@ class TrainingResolver {
       state_.habits_used_.push_back(
           fmt::format("{} = \"{}\" ({})", kGradientsField, name(config.software.gradients), t.software()));
     }
+    settle_states(t, config);
     for (int i = 0; i < t.open_size(); ++i) {
       if (std::find(t.open().begin(), t.open().begin() + i, t.open(i)) != t.open().begin() + i)
         add(fmt::format("training.open[{}]", i), quoted(t.open(i)) + " once more", "each thing that is open once");
@@ -220,6 +221,20 @@ class TrainingResolver {
              "1, or a later software");
     if (model_known_ && model_.moe.experts > 0 && before("2022-01"))
       refuse("training.software", fmt::format("{}: experts", model_.name), "a later software");
+  }
+
+  /// Master weights and moments, where they are left open and the software keeps them in BF16.
+  void settle_states(const proto::Training& stated, TrainingConfig& config) const {
+    if (!config.software.bf16_states) return;
+    const proto::Precision& of = stated.precision();
+    const auto settle = [&](bool is_stated, const char* field, Precision& precision) {
+      if (is_stated || precision == Precision::bf16) return;
+      precision = Precision::bf16;
+      state_.decided_.emplace_back(field);
+      state_.habits_used_.push_back(fmt::format("{} = \"bf16\" ({})", field, stated.software()));
+    };
+    settle(of.has_master(), "training.precision.master", config.precision.master);
+    settle(of.has_moments(), "training.precision.moments", config.precision.moments);
   }
 
   /// What the plan leaves open, as the software has it.

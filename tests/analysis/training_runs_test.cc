@@ -1,11 +1,13 @@
 // Whole training runs: what the library's scenarios of published runs give, and that nothing but the
 // configuration and the hardware library is behind it.
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <map>
 #include <set>
 
 #include "analysis/evidence/calibrate/fit_overheads.h"
+#include "analysis/evidence/validate/validate_memory.h"
 #include "analysis/evidence/validate/validate_runs.h"
 #include "analysis/runs/training/run.h"
 #include "scenarios/proto/scenario.pb.h"
@@ -62,6 +64,25 @@ TEST_CASE("published runs that nothing was fitted on keep theirs", "[validation]
   const Check dense = summarise_published_runs(errors, test::libraries()).front();
   INFO(dense.what << " " << dense.predicted);
   CHECK(dense.within());
+}
+
+TEST_CASE("published peaks of memory are near what is predicted", "[validation]") {
+  const std::vector<PeakError> errors = predict_published_peaks(test::libraries(), {});
+  REQUIRE(errors.size() > 30);
+  for (const PeakError& error : errors) {
+    CAPTURE(error.of.run.id, error.predicted_gib, error.of.gib);
+    CHECK((error.of.reserved || std::abs(error.error()) < 0.15));
+  }
+}
+
+TEST_CASE("states in BF16 follow the software, unless stated") {
+  const auto states = [](std::vector<std::string> sets) {
+    sets.insert(sets.begin(), "training.software=kempnerforge-2026.04");
+    const PrecisionPlan p = testing::resolved(kSmallRun, sets).training->precision;
+    return std::pair(p.master, p.moments);
+  };
+  CHECK(states({}) == std::pair(Precision::bf16, Precision::bf16));
+  CHECK(states({"training.precision.master=fp32"}) == std::pair(Precision::fp32, Precision::bf16));
 }
 
 TEST_CASE("the overheads are few, known by name, and each has a source") {

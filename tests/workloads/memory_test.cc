@@ -225,6 +225,83 @@ TEST_CASE("gathered inputs of distributed tensors are kept as they were gathered
   CHECK(row(make(config, "1f1b").tables()[0], "activations").value() == Approx(cut + more));
 }
 
+TEST_CASE("weights that are their own master weights are held once") {
+  TrainingConfig config = toy();
+  config.plan.zero_stage = 3;
+  const auto rows = [&] {
+    const MemoryTable table = make(config, "1f1b").tables()[0];
+    return std::pair(row(table, "parameters").value(), row(table, "optimiser states").value());
+  };
+  const auto [narrow, with_master] = rows();  // 2 bytes; 4 + 8
+  config.software.shards_are_master = true;
+  CHECK(rows().first == Approx(2 * narrow));
+  CHECK(rows().second == Approx(with_master * 8 / 12));
+  // All in BF16: 2 bytes, and 4 of moments.
+  config.software.shards_are_master = false;
+  config.precision.master = config.precision.moments = Precision::bf16;
+  CHECK(rows().first == Approx(narrow));
+  CHECK(rows().second == Approx(with_master * 4 / 12));
+}
+
+TEST_CASE("gradients that the optimiser frees are not there while activations are most") {
+  TrainingConfig config = toy();
+  config.plan.data = config.plan.pipeline = 1;
+  config.plan.zero_stage = 0;
+  config.batch = {1, 4096, 1};
+  const Case kept = make(config, "1f1b");
+  config.software.frees_gradients = true;
+  const MemoryTable long_one = make(config, "1f1b").tables()[0];
+  CHECK(row(long_one, "gradients") == Bytes(0));
+  CHECK(long_one.total() == kept.tables()[0].total() - row(kept.tables()[0], "gradients"));
+  // Few tokens: most is there with the last gradient, and one layer's activations.
+  config.batch = {1, 16, 1};
+  const MemoryTable short_one = make(config, "1f1b").tables()[0];
+  CHECK(row(short_one, "gradients") == row(kept.tables()[0], "gradients"));
+  CHECK(row(short_one, "logits") == Bytes(0));
+  // A second micro-batch adds to the gradients of the first.
+  config.batch = {2, 4096, 1};
+  CHECK(row(make(config, "1f1b").tables()[0], "gradients") > Bytes(0));
+}
+
+TEST_CASE("sharded weights of a pipeline's stage that stay gathered are whole") {
+  TrainingConfig config = toy();
+  config.plan.zero_stage = 3;
+  config.model.layers = 16;
+  config.software.keeps_stages_gathered = true;
+  const MemoryTable first = make(config, "1f1b").tables()[0];
+  const double held = row(first, "parameters").value() + row(first, "gathered layers").value();
+  config.plan.zero_stage = 1;
+  CHECK(held == Approx(row(make(config, "1f1b").tables()[0], "parameters").value()));
+}
+
+TEST_CASE("logits and an embedding that no group shares are whole on each GPU") {
+  TrainingConfig config = toy();
+  config.plan.tensor = 4;
+  const auto first = [&](const char* item) { return row(make(config, "1f1b").tables()[0], item).value(); };
+  const auto last = [&](const char* item) { return row(make(config, "1f1b").tables()[1], item).value(); };
+  const double logits = last("logits"), parameters = first("parameters");
+  config.software.whole_logits = config.software.whole_embedding = true;
+  CHECK(last("logits") == Approx(4 * logits));
+  CHECK(first("parameters") - parameters == Approx(2 * 0.75 * 32000.0 * 1024));
+}
+
+TEST_CASE("norms as chains of kernels keep FP32 too; values that are a view keep queries and keys beside them") {
+  TrainingConfig config = toy();
+  const auto kept = [&] { return row(make(config, "1f1b").tables()[0], "activations").value(); };
+  const double fused = kept();
+  const double tokens = 512.0 * 2 * 2;  // of two layers, two micro-batches in flight
+  config.software.eager = true;
+  CHECK(kept() == Approx(fused + 2 * 4.0 * 1024 * tokens));
+  config.software.fused_norms = true;
+  CHECK(kept() == Approx(fused));
+  config.software.joint_values = true;
+  CHECK(kept() == Approx(fused + 2.0 * (8 + 8) * 128 * tokens));
+  // Norms of queries and keys keep what they read.
+  config.software.joint_values = false;
+  config.model.attention.head_norms = HeadNorms::per_head;
+  CHECK(kept() == Approx(fused + 2.0 * (8 + 8) * 128 * tokens));
+}
+
 TEST_CASE("of tied embeddings the last of several stages holds a copy") {
   TrainingConfig config = toy();
   const Case apart = make(config, "1f1b");

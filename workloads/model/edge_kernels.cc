@@ -66,6 +66,24 @@ void embedding(KernelWriter& list, KernelPass pass) {
   }
 }
 
+/// Logits of a token that a GPU makes the loss of.
+double logits_of_token(const LayerWork& work) {
+  const double vocabulary = static_cast<double>(work.model.vocabulary);
+  return work.habits.whole_logits ? vocabulary : std::ceil(vocabulary / work.tensor);
+}
+
+/// Each GPU of a tensor-parallel group gets all logits of all tokens. Of their gradient it takes its own part, which
+/// costs nothing.
+void gather_logits(KernelWriter& list) {
+  const LayerWork& work = list.work();
+  constexpr double kLogitBytes = 2;
+  if (!work.habits.whole_logits || work.tensor < 2) return;
+  const double bytes = work.tokens * logits_of_token(work) * kLogitBytes;
+  // What is gathered along the vocabulary is put together token by token.
+  list.memory("copy of gathered logits", MemoryKernel::copy, 2 * bytes);
+  list.exchange(LayerExchange::Kind::tensor_gather, bytes);
+}
+
 void head(KernelWriter& list, KernelPass pass) {
   const LayerWork& work = list.work();
   const Precision precision = work.precision.head;
@@ -76,12 +94,14 @@ void head(KernelWriter& list, KernelPass pass) {
     case KernelPass::forward:
       list.norm("final norm", own * h, true);
       tensor_gather(list, list.linear_in(precision, "head", t / parts, vocabulary, h, parts));
-      return use_logits(list, t * vocabulary);
+      gather_logits(list);
+      return use_logits(list, t * logits_of_token(work));
     case KernelPass::input_gradient: {
       if (parts > 1) {
         list.again(true);
         list.linear_in(precision, "head", t / parts, vocabulary, h, parts);
-        use_logits_again(list, t * vocabulary);
+        gather_logits(list);
+        use_logits_again(list, t * logits_of_token(work));
         list.again(false);
       }
       const int dgrad = list.linear_in(precision, "head", t / parts, h, vocabulary, parts);

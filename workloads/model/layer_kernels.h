@@ -191,6 +191,7 @@ struct KernelHabits {
   bool fused_norms = false;      ///< SoftwareProfile::fused_norms
   bool compiled_layers = false;  ///< SoftwareProfile::compiled_layers
   bool torch_edges = false;      ///< SoftwareProfile::torch_edges: of the embedding
+  bool whole_logits = false;     ///< SoftwareProfile::whole_logits
   int loss_parts = 1;            ///< TrainingConfig::loss_parts
   /// Bytes moved per parameter to cast the weights of experts to FP8 with a scale per tensor, in each forward pass.
   double expert_cast_bytes = 0;

@@ -204,6 +204,7 @@ struct ModelConfig {
   int ffn_layers = -1;  ///< of a dense model: those with an FFN; -1: all
   bool ffn_bias = false;
   int learned_positions = 0;
+  bool rotary = true;  ///< queries and keys are turned by their positions, unless those are learned
   int norms_per_layer = 2;
   std::int64_t further_parameters = 0;
   PublishedWeights published_weights = PublishedWeights::bf16;   ///< what serving takes where nothing else is stated
@@ -214,6 +215,7 @@ struct ModelConfig {
   /// behind the FFN.
   int norms_behind_attention() const { return norms_per_layer > 2 ? (norms_per_layer - 2) / 2 : 0; }
   int norms_behind_ffn() const { return norms_per_layer > 2 ? (norms_per_layer - 1) / 2 : 0; }
+  bool turns_positions() const { return rotary && learned_positions == 0; }
   bool is_moe_layer(int layer) const;
   int moe_layers() const;
   int dense_layers() const { return layers - moe_layers(); }
@@ -254,6 +256,7 @@ struct ModelConfig {
     field("ffn_layers", &ModelConfig::ffn_layers, {.cause = "model", .resolved = true});
     field("ffn_bias", &ModelConfig::ffn_bias, {"model"});
     field("learned_positions", &ModelConfig::learned_positions, {"model"});
+    field("rotary", &ModelConfig::rotary, {"model"});
     field("norms_per_layer", &ModelConfig::norms_per_layer, {"model"});
     field("further_parameters", &ModelConfig::further_parameters, {"model"});
     // What it changes shows in the engine's own formats.

@@ -13,6 +13,14 @@ std::string to_text(const SoftwareProfile& software) {
       text += fmt::format(" ({:.2f} with experts)", (software.workspace + software.expert_workspace).value() / 1e9);
   }
   if (!software.fused_activation) text += ", activation and product in kernels of their own";
+  if (software.joint_values) text += ", queries and keys kept beside values, which are a view of one product";
+  if (software.frees_gradients) text += ", gradients freed by the optimiser";
+  if (software.shards_are_master) text += ", sharded weights are the master weights";
+  if (software.keeps_stages_gathered) text += ", sharded weights of a pipeline's stages gathered for a whole step";
+  if (software.gathers_edges) text += ", embedding and head gathered for a whole step";
+  if (software.whole_embedding) text += ", all of the embedding on each GPU";
+  if (software.whole_logits) text += ", all logits on each GPU of a tensor-parallel group";
+  if (software.bf16_states) text += ", master weights and moments in BF16";
   if (software.eager) text += ", norms, positions and activations as chains of eager kernels";
   if (software.attention_rate > FlopPerSecond(0))
     text += fmt::format(", attention at {:.0f} TFLOPS at most", software.attention_rate.value() / 1e12);

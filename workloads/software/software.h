@@ -42,6 +42,13 @@ struct SoftwareProfile {
   Bytes workspace;               ///< scratch that libraries keep for good: cuBLAS, Transformer Engine
   Bytes expert_workspace;        ///< the same for the GEMMs of experts
   bool fused_activation = true;  ///< activation and product in one kernel; else its input and both results are kept
+  bool joint_values = false;  ///< values are a view of one product with queries and keys, all of which stays with them
+  bool frees_gradients = false;    ///< gradients are there from their backward pass to the optimiser alone
+  bool shards_are_master = false;  ///< sharded weights (ZeRO-3) are the master weights: nothing else is kept of them
+  bool keeps_stages_gathered = false;  ///< with stages of a pipeline, sharded weights stay gathered through a step
+  bool gathers_edges = false;          ///< embedding and head are gathered (ZeRO-3) together, and stay so
+  bool whole_embedding = false;        ///< under tensor parallelism each GPU has all of the embedding
+  bool whole_logits = false;           ///< and gathers all logits before the loss
 
   // Time.
   bool repeats_keys = false;       ///< keys and values are repeated for every head of queries before attention
@@ -105,6 +112,7 @@ struct SoftwareProfile {
   bool unfused_attention = false;          ///< attention writes its scores and reads them again
   bool even_split = false;                 ///< layers are spread evenly over stages, whatever embedding and head take
   Precision gradients = Precision::fp32;   ///< reduced
+  bool bf16_states = false;                ///< master weights and moments are kept in BF16
   std::map<std::string, Source> sources;
 
   /// Whether `error` is that of such runs.
@@ -122,6 +130,13 @@ struct SoftwareProfile {
     field("workspace", &SoftwareProfile::workspace, {"software"});
     field("expert_workspace", &SoftwareProfile::expert_workspace, {"software"});
     field("fused_activation", &SoftwareProfile::fused_activation, {"software"});
+    field("joint_values", &SoftwareProfile::joint_values, {"software"});
+    field("frees_gradients", &SoftwareProfile::frees_gradients, {"software"});
+    field("shards_are_master", &SoftwareProfile::shards_are_master, {"software"});
+    field("keeps_stages_gathered", &SoftwareProfile::keeps_stages_gathered, {"software"});
+    field("gathers_edges", &SoftwareProfile::gathers_edges, {"software"});
+    field("whole_embedding", &SoftwareProfile::whole_embedding, {"software"});
+    field("whole_logits", &SoftwareProfile::whole_logits, {"software"});
     field("eager", &SoftwareProfile::eager, {"software"});
     field("attention_rate", &SoftwareProfile::attention_rate, {"software"});
     field("attention_rate_a100", &SoftwareProfile::attention_rate_a100, {"software"});
@@ -159,6 +174,7 @@ struct SoftwareProfile {
     field("unfused_attention", &SoftwareProfile::unfused_attention, {"software"});
     field("even_split", &SoftwareProfile::even_split, {"software"});
     field("gradients", &SoftwareProfile::gradients, {"software"});
+    field("bf16_states", &SoftwareProfile::bf16_states, {"software"});
     field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});
     field("indexed_once", &SoftwareProfile::indexed_once, {"software"});
     field("fuses_expert_activation", &SoftwareProfile::fuses_expert_activation, {"software"});

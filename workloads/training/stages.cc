@@ -114,9 +114,11 @@ StageParameters stage_parameters_of(const TrainingConfig& config, const Paramete
     return e;
   };
   StageParameters e = layers(stage.dense_layers, stage.moe_layers);
-  if (stage.embedding) e.replicated += (count.embedding + static_cast<double>(model.further_parameters)) / tensor;
+  const double table = config.software.whole_embedding ? 1 : tensor;
+  if (stage.embedding) e.replicated += count.embedding / table + static_cast<double>(model.further_parameters) / tensor;
   // Of tied embeddings, the last of several stages holds a copy.
-  if (stage.head) e.replicated += (model.tied_embeddings && !stage.embedding ? count.embedding : count.head) / tensor;
+  if (stage.head)
+    e.replicated += model.tied_embeddings && !stage.embedding ? count.embedding / table : count.head / tensor;
   const bool moe = model.mtp_has_experts();
   for (int m = 0; m < static_cast<int>(stage.mtp_modules); ++m) {
     e += layers(moe ? 0 : 1, moe ? 1 : 0);

@@ -435,6 +435,10 @@ struct TrainingConfig {
 
 /// What computes attention where a scenario does not say.
 AttentionKernel attention_kernel_of(const SoftwareProfile& software, const ModelConfig& model);
+/// Sharded weights of a pipeline's stages stay gathered through a step.
+bool stays_gathered(const TrainingConfig& config);
+/// Sharded gradients wait whole for the last micro-batch.
+bool reduces_last(const TrainingConfig& config);
 /// GPUs that share each expert where a plan does not say.
 int expert_tensor_of(const SoftwareProfile& software, const ParallelPlan& plan, const ModelConfig& model);
 

@@ -28,6 +28,14 @@ void OverheadRow::set(TrainingOverheads& overheads, double value) const {
   }
 }
 
+bool stays_gathered(const TrainingConfig& config) {
+  return config.software.keeps_stages_gathered && config.plan.pipeline > 1 && config.plan.zero_stage >= 3;
+}
+
+bool reduces_last(const TrainingConfig& config) {
+  return config.plan.zero_stage >= 2 && (config.software.reduces_last || stays_gathered(config));
+}
+
 AttentionKernel attention_kernel_of(const SoftwareProfile& software, const ModelConfig& model) {
   if (software.unfused_attention) return AttentionKernel::unfused;
   if (software.flex_windows && model.windowed_layers() > 0) return AttentionKernel::flex;

@@ -11,6 +11,7 @@
 #include "analysis/evidence/validate/measured_models.h"
 #include "analysis/evidence/validate/published_rl.h"
 #include "analysis/evidence/validate/validate.h"
+#include "analysis/evidence/validate/validate_memory.h"
 #include "analysis/evidence/validate/validate_runs.h"
 #include "analysis/face/environment_data.h"
 #include "flopcast/scenario.h"
@@ -89,6 +90,10 @@ void run_validate(const ValidateArguments& arguments) {
                                                 profiles_to_text(runs, style) + "\n"
                                           : "";
         return Part{summarise_published_runs(runs, libraries), std::move(text)};
+      },
+      [&] {
+        const std::vector<PeakError> peaks = predict_published_peaks(libraries, RunOptions{});
+        return Part{summarise_published_peaks(peaks), arguments.runs ? to_text(peaks, style) + "\n" : ""};
       }};
   if (!arguments.without_rl) parts.emplace_back([&] { return Part{check_rl(environment), ""}; });
   std::vector<Check> checks;

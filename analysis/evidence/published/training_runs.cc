@@ -26,6 +26,7 @@ Recipe recipe_of(const TrainingRun& run) {
   // self.to(torch.bfloat16), and torch.optim.Adam on what that leaves: Automodel 01926a5c443b, components/models and
   // examples/benchmark/configs
   if (run.framework == "nemo-automodel") return {false, false, true};
+  if (run.framework == "torchtune") return {false, false, true};  // dtype: bf16 of its recipes
   if (run.framework == "llm-foundry" || run.framework == "maxtext") return {false};
   if (run.framework == "meta") return {true, true};  // FP32 reduce-scatter (arXiv 2407.21783, 3.3.2)
   return {};
@@ -124,33 +125,41 @@ std::optional<double> capacity_of(const TrainingRun& run) {
   return factor;
 }
 
+/// What tables of steps and of memory both state.
+TrainingRun configuration(const CsvTable& table, std::size_t row) {
+  TrainingRun run;
+  run.id = table.text(row, "id");
+  run.framework = table.text(row, "framework");
+  run.model = table.text(row, "model");
+  run.precision = table.text(row, "precision");
+  run.gpu = table.text(row, "gpu");
+  run.gpus = small(table, row, "gpus");
+  run.tensor = small(table, row, "tp");
+  run.pipeline = small(table, row, "pp");
+  run.context = small(table, row, "cp");
+  run.sharding = table.text(row, "fsdp");
+  run.micro_batch = small(table, row, "mbs");
+  run.global_batch = whole(table, row, "gbs", 1);
+  run.sequence_length = whole(table, row, "seq", 1);
+  run.recompute = table.text(row, "recompute");
+  run.software = table.text(row, "software");
+  run.gpus_per_node = small(table, row, "gpus_per_node", 8);
+  run.source = table.text(row, "source");
+  return run;
+}
+
 }  // namespace
 
 std::vector<TrainingRun> read_published_runs(const CsvTable& table) {
   std::vector<TrainingRun> runs;
   for (std::size_t row = 0; row < table.size(); ++row) {
-    TrainingRun run;
-    run.id = table.text(row, "id");
-    run.framework = table.text(row, "framework");
+    TrainingRun run = configuration(table, row);
     run.version = table.text(row, "version");
-    run.model = table.text(row, "model");
     run.layers = small(table, row, "layers_override", 0);
-    run.precision = table.text(row, "precision");
-    run.gpu = table.text(row, "gpu");
-    run.gpus = small(table, row, "gpus");
-    run.tensor = small(table, row, "tp");
-    run.pipeline = small(table, row, "pp");
     run.chunks = small(table, row, "vp");
-    run.context = small(table, row, "cp");
     run.expert = small(table, row, "ep");
     run.expert_tensor = small(table, row, "etp", 0);
-    run.sharding = table.text(row, "fsdp");
-    run.micro_batch = small(table, row, "mbs");
-    run.global_batch = whole(table, row, "gbs", 1);
-    run.sequence_length = whole(table, row, "seq", 1);
-    run.recompute = table.text(row, "recompute");
     run.left_out = table.text(row, "left_out");
-    run.software = table.text(row, "software");
     run.dispatcher = table.text(row, "dispatcher");
     run.schedule = table.text(row, "schedule");
     run.routing = table.text(row, "routing");
@@ -159,10 +168,8 @@ std::vector<TrainingRun> read_published_runs(const CsvTable& table) {
     run.parameters = table.text(row, "parameters");
     run.gradients = table.text(row, "gradients");
     run.fused_exchange = table.text(row, "tensor_overlap") == "true";
-    run.gpus_per_node = small(table, row, "gpus_per_node", 8);
     run.document_length = whole(table, row, "document_length", 0);
     run.rounds = small(table, row, "rounds");
-    run.source = table.text(row, "source");
     run.notes = table.text(row, "notes");
     if (!run.left_out.empty()) {
       runs.push_back(std::move(run));
@@ -173,6 +180,20 @@ std::vector<TrainingRun> read_published_runs(const CsvTable& table) {
     runs.push_back(std::move(run));
   }
   return runs;
+}
+
+std::vector<PublishedPeak> read_published_peaks(const CsvTable& table) {
+  std::vector<PublishedPeak> peaks;
+  for (std::size_t row = 0; row < table.size(); ++row) {
+    PublishedPeak peak;
+    peak.run = configuration(table, row);
+    set_data_parallel(peak.run);
+    peak.gib = table.number(row, "gib");
+    peak.reserved = table.text(row, "counts") == "reserved";
+    peak.first_rank = table.text(row, "rank") == "first";
+    peaks.push_back(std::move(peak));
+  }
+  return peaks;
 }
 
 std::vector<TrainingRun> read_calibration_runs(const CsvTable& table) {

@@ -49,6 +49,17 @@ std::vector<TrainingRun> read_published_runs(const CsvTable& table);
 /// Reads NVIDIA's calibration table as it is distributed (columns model, precision, gpus, layers, TP, ...).
 std::vector<TrainingRun> read_calibration_runs(const CsvTable& table);
 
+/// A published peak of memory on one GPU.
+struct PublishedPeak {
+  TrainingRun run;
+  double gib = 0;
+  bool reserved = false;    ///< what PyTorch's allocator held; else what tensors did
+  bool first_rank = false;  ///< of the pipeline's first stage; else of the fullest GPU
+};
+
+/// Reads analysis/data/published_memory.csv.
+std::vector<PublishedPeak> read_published_peaks(const CsvTable& table);
+
 /// The library's node that a run was made on; empty: none of them.
 std::string node_of(const TrainingRun& run);
 /// The scenario of a run, complete but for calibrations. Its plan takes all GPUs of the cluster.

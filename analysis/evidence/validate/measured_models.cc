@@ -13,7 +13,9 @@
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
 #include "workloads/model/layer_kernels.h"
+#include "workloads/schedules/schedule.h"
 #include "workloads/serving/pricing/iteration.h"
+#include "workloads/training/memory/memory.h"
 
 namespace flopcast {
 namespace {
@@ -77,6 +79,8 @@ std::optional<std::string> option_of(const std::string& list, std::string_view n
   return std::nullopt;
 }
 
+constexpr const char* kFirstDay = "2026-11-26";
+
 std::vector<MeasuredModel> rows_of_card(const CardOfRows& from, const CsvTable& table) {
   std::vector<MeasuredModel> rows;
   std::vector<Diagnostic> unknown;
@@ -112,6 +116,9 @@ std::vector<MeasuredModel> rows_of_card(const CardOfRows& from, const CsvTable& 
     row.time_us = table.number(i, "time_us");
     if (!table.text(i, "gpu_us").empty()) row.gpu_us = table.number(i, "gpu_us");
     if (!table.text(i, "p20_us").empty()) row.spread = table.number(i, "p80_us") / table.number(i, "p20_us");
+    // What the first day's cases had made was not all freed before the next ones.
+    if (row.section == "train" && row.measured != kFirstDay && !table.text(i, "peak_gb").empty())
+      row.peak_gb = table.number(i, "peak_gb");
     rows.push_back(std::move(row));
   }
   if (!unknown.empty()) throw InputError(std::move(unknown));
@@ -207,13 +214,20 @@ class CardPrices {
       config.software.fused_activation = false;
       config.software.host_module = libraries_.software("pytorch-fsdp-eager").host_module;
     }
+    config.software.joint_values = config.software.frees_gradients = true;
     config.attention_kernel = attention_kernel_of(config.software, config.model);
     config.overheads = overheads_;
+    if (of.peak_gb > 0) row.predicted_peak_gb = peak_of(config).value() / 1e9;
     scenario.training = config;
     RunOptions options;
     options.allow_oom = true;
     row.predicted_us = step_time(scenario, config, options).value() * 1e6;
     return true;
+  }
+
+  static Bytes peak_of(const TrainingConfig& config) {
+    const Schedule schedule = find_schedule(config.schedule)->build({1, config.micro_batches(), 1});
+    return memory_totals(config, split_layers(config, 1, false, {}), schedule, 1).front();
   }
 
   double moe_us(const MeasuredModel& of) const {
@@ -300,6 +314,12 @@ std::string to_text(const std::vector<MeasuredModelError>& errors, const TextSty
                format_error(row.error()) + (row.of.paced_by_host()     ? " (host)"
                                             : row.of.without_gradients ? " (no gradients)"
                                                                        : "")});
+  }
+  for (const MeasuredModelError& row : errors) {
+    if (row.of.peak_gb <= 0) continue;
+    table.row({row.of.what() + ", memory", row.of.mode, row.of.card, row.of.measured,
+               fmt::format("{:.2f} GB", row.predicted_peak_gb), fmt::format("{:.2f} GB", row.of.peak_gb),
+               format_error(row.predicted_peak_gb / row.of.peak_gb - 1)});
   }
   return table.render(style);
 }

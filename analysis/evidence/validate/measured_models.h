@@ -30,6 +30,8 @@ struct MeasuredModel {
   double time_us = 0;
   double gpu_us = 0;  ///< kernels of it alone; 0: not measured
   double spread = 1;  ///< 80th over 20th percentile of the runs
+  double peak_gb =
+      0;  ///< most that tensors held, of training steps; 0: not measured, or something else lay beside them
   /// The GPU waited for the host: what was timed is that host and its Python, not the card.
   bool paced_by_host() const { return (gpu_us > 0 && gpu_us < 0.9 * time_us) || spread > 1.12; }
   /// A step whose tokens were their own targets: a head that is the embedding knows them, gradients vanish, and
@@ -44,14 +46,14 @@ std::vector<MeasuredModel> read_measured_models(const Libraries& libraries);
 
 struct MeasuredModelError {
   MeasuredModel of;
-  double predicted_us = 0;
+  double predicted_us = 0, predicted_peak_gb = 0;
   double error() const { return predicted_us / of.time_us - 1; }
 };
 
 /// Those that the program can predict, in their order.
 std::vector<MeasuredModelError> predict_measured_models(const ValidationInput& input);
 
-/// Errors by what was timed and card.
+/// Errors by what was timed and card; of training steps the memory's too.
 std::vector<Check> check_models(const std::vector<MeasuredModelError>& rows);
 /// One line each.
 std::string to_text(const std::vector<MeasuredModelError>& errors, const TextStyle& style);

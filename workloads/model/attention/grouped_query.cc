@@ -102,7 +102,8 @@ void input(KernelWriter& list, const AttentionWidths& w) {
   if (!compiled_serving(work)) head_norms(list, w);
   const bool apart = work.habits.writes_cache_apart;
   const double cached = work.habits.positions_write_cache && !apart && !compiled_serving(work) ? w.value : 0;
-  rotary(list, "rotary", t * (w.query + w.key), t * (w.query + w.key + cached) * 2 * 2, true);
+  if (work.model.turns_positions() || work.habits.positions_write_cache)
+    rotary(list, "rotary", t * (w.query + w.key), t * (w.query + w.key + cached) * 2 * 2, true);
   if (apart) list.memory("write cache", MemoryKernel::copy, t * (w.key + w.value) * 2 * 2);
   if (compiled_serving(work)) list.memory("write values", MemoryKernel::copy, t * w.value * 2 * 2);
 }
@@ -113,7 +114,8 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   // Gradients of what one product made are put together, by the same kernel where layers are compiled.
   const KernelHabits& habits = list.work().habits;
   const bool together = (habits.compiled_layers || habits.eager_elementwise) && products(list, w) == 1;
-  rotary(list, "rotary backward", t * (w.query + w.key), t * (together ? qkv : w.query + w.key) * 2 * 2, false);
+  if (list.work().model.turns_positions())
+    rotary(list, "rotary backward", t * (w.query + w.key), t * (together ? qkv : w.query + w.key) * 2 * 2, false);
   if (together && habits.eager_elementwise)
     list.memory("gradients put together", MemoryKernel::elementwise, t * qkv * 2 * 2);
   head_norms_backward(list, w);

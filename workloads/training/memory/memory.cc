@@ -94,22 +94,26 @@ MemoryTable rank_table(const TrainingConfig& config, const MemoryTerms& terms, c
     if (bytes > 0) table.rows.push_back({std::move(item), Bytes(bytes), std::move(detail)});
   };
   row("parameters", of.bytes.parameters,
-      fmt::format("{:.2f} G elements, {:.2f} G of them experts; {}{}{}", of.held.all() / 1e9,
-                  of.held.elements.expert / 1e9, name(p.parameters),
-                  terms.keeps_narrow_copy()
-                      ? p.linear == Precision::fp4 ? " and the FP4 operands" : " and the FP8 operands"
-                      : "",
-                  plan.zero_stage >= 3 ? fmt::format(", sharded {:.0f} ways", dense_shards) : ""));
-  row("gathered layers", of.bytes.gathered_layers, "the one that computes and the next");
+      fmt::format(
+          "{:.2f} G elements, {:.2f} G of them experts; {}{}{}", of.held.all() / 1e9, of.held.elements.expert / 1e9,
+          terms.shards_are_master() ? fmt::format("{}, the master weights", name(p.master)) : name(p.parameters),
+          terms.keeps_narrow_copy() && !terms.shards_are_master()
+              ? p.linear == Precision::fp4 ? " and the FP4 operands" : " and the FP8 operands"
+              : "",
+          plan.zero_stage >= 3 ? fmt::format(", sharded {:.0f} ways", dense_shards) : ""));
+  row("gathered layers", of.bytes.gathered_layers,
+      stays_gathered(config) ? "all, for a whole step" : "the one that computes and the next");
   row("gradients", of.bytes.gradients,
       fmt::format("{}, accumulated{}", name(p.gradients),
-                  plan.zero_stage < 2                                          ? ""
-                  : config.software.reduces_last && config.micro_batches() > 1 ? ", summed up whole"
-                                                                               : ", sharded"));
+                  plan.zero_stage < 2                                  ? ""
+                  : reduces_last(config) && config.micro_batches() > 1 ? ", summed up whole"
+                                                                       : ", sharded"));
   row("gradients of a layer", of.bytes.gradients_of_layer, "not yet reduced");
   row("optimiser states", of.bytes.optimiser_states,
-      fmt::format("master {}, moments {}; sharded {:.0f} ways, experts {:.0f} ways", name(p.master), name(p.moments),
-                  dense_shards, expert_shards));
+      fmt::format(
+          "{}moments {}; sharded {:.0f} ways, experts {:.0f} ways",
+          terms.shards_are_master() || p.master == p.parameters ? "" : fmt::format("master {}, ", name(p.master)),
+          name(p.moments), dense_shards, expert_shards));
   row("activations", of.bytes.activations,
       fmt::format("{} micro-batch stages in flight, {:.2f} GB each, {:g} layers", of.peak.in_flight,
                   of.peak.in_flight > 0 ? gb(of.peak.bytes) / of.peak.in_flight : 0.0, of.held.layers));

@@ -31,6 +31,19 @@ double kept_scores(const TrainingConfig& config) {
   return pairs * config.model.attention.heads / config.plan.tensor * (config.dropout ? 5 : 2);
 }
 
+/// What queries, keys and values were made of, beside what attention keeps of them. Positions are turned without
+/// keeping what they were before.
+/// @param chains norms are chains of kernels, which keep FP32 too.
+double kept_before_attention(const TrainingConfig& config, bool chains) {
+  const AttentionConfig& a = config.model.attention;
+  if (a.type == AttentionType::latent) return 0;
+  const double turned = static_cast<double>(a.heads + a.kv_heads) * a.head_dim;
+  // All that their product gave, for values are a part of it.
+  if (config.software.joint_values) return 2.0 * turned;
+  if (a.head_norms == HeadNorms::none || config.recompute.norms) return 0;
+  return (chains ? 6.0 : 2.0) * turned;
+}
+
 /// Bytes that the experts of one layer leave behind.
 /// @param kept of an element that a matrix product reads. @param token_ranks MemoryTerms::ranks_of_a_token().
 double kept_by_experts(const TrainingConfig& config, const TokensKept& tokens, double kept, double hottest_load,
@@ -76,13 +89,18 @@ double kept_in_format(const TrainingConfig& config, Precision activations, bool 
   if (!again.norms && config.software.distributed_tensors && config.plan.sequence_parallel)
     own += 2 * kept * h * (config.plan.tensor - 1);
   own += 2 * h * (model.norms_behind_attention() + model.norms_behind_ffn());  // inputs of further norms
-  if (config.dropout) own += 2 * h;                                            // a byte of mask behind each block
+  // A chain of kernels keeps its input in FP32 instead, and what came of it in BF16 before the weights.
+  const bool chains = config.software.eager && !config.software.fused_norms;
+  if (chains && !again.norms) own += 4 * h * (2 + model.norms_behind_attention() + model.norms_behind_ffn());
+  if (config.dropout) own += 2 * h;  // a byte of mask behind each block
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
   double sliced = out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
   sliced += attention_kind(attention).kept_bytes(attention, {kept, !again.norms, !again.attention_up_projections});
   // Attention keeps what it read: keys and values of every head where they were repeated.
   if (config.software.repeats_keys && !attention.from_latent())
     sliced += 2.0 * (attention.heads - attention.kv_heads) * (attention.head_dim + attention.value_dim());
+
+  sliced += kept_before_attention(config, chains);
 
   const double gate = model.gated_ffn ? 2 : 1;
   const double separate = model.gated_ffn && !config.software.fused_activation ? 1 : 0;
@@ -215,6 +233,26 @@ bool MemoryTerms::keeps_narrow_copy() const {
   return p.linear == Precision::fp4 || (p.linear == Precision::fp8 && p.parameters != Precision::fp8);
 }
 
+bool MemoryTerms::shards_are_master() const {
+  return config_.software.shards_are_master && config_.plan.zero_stage >= 3;
+}
+
+double MemoryTerms::held_bytes() const {
+  return shards_are_master() ? bytes_per_element(config_.precision.master) : parameter_bytes();
+}
+
+double MemoryTerms::state_bytes() const {
+  const PrecisionPlan& p = config_.precision;
+  const bool same = shards_are_master() || p.master == p.parameters;
+  return (same ? 0.0 : bytes_per_element(p.master)) + 2 * bytes_per_element(p.moments);
+}
+
+bool MemoryTerms::frees_gradients() const {
+  const ParallelPlan& plan = config_.plan;
+  return config_.software.frees_gradients && config_.micro_batches() == 1 && plan.pipeline == 1 &&
+         (plan.zero_stage >= 2 || plan.shards() == 1);
+}
+
 double MemoryTerms::parameter_bytes() const {
   if (!keeps_narrow_copy()) return bytes_per_element(config_.precision.parameters);
   // Of NVFP4 along both dimensions.
@@ -234,9 +272,13 @@ double MemoryTerms::sharded(const StageParameters& of, int holders) const {
 /// Of a unit (a layer, with embedding or head beside it) that comes and goes whole, what a GPU does not hold anyway.
 double MemoryTerms::passing(const Held& held, const StageParameters& whole, int holders, double units,
                             double bytes) const {
-  const double edges = static_cast<double>(config_.model.vocabulary) * config_.model.hidden / config_.plan.tensor;
+  const double table = static_cast<double>(config_.model.vocabulary) * config_.model.hidden;
   const double part = std::min(1.0, units / std::max(1.0, held.layers));
-  const double edge = held.head || held.embedding ? edges : 0;  // gathered with its neighbour
+  const double embedding = held.embedding ? table / (config_.software.whole_embedding ? 1 : config_.plan.tensor) : 0;
+  const double head = held.head ? table / config_.plan.tensor : 0;
+  // One of them is gathered with its neighbour, or both are one unit.
+  const bool both = config_.software.gathers_edges && !config_.model.tied_embeddings;
+  const double edge = both ? embedding + head : std::max(embedding, head);
   const double dense = std::min(whole.replicated, (whole.replicated - edge) * part + edge);
   return bytes * (dense * (1 - 1 / dense_shards(holders)) + whole.expert * part * (1 - 1 / expert_shards(holders)));
 }
@@ -247,17 +289,16 @@ MemoryFigures MemoryTerms::figures(const Held& held, int holders, Bytes activati
   const StageParameters& trained = held.trained;
   MemoryFigures of;
   const OffloadPlan& offload = config_.offload;
-  of.parameters =
-      offload.parameters ? 0 : (zero >= 3 ? sharded(held.elements, holders) : held.all()) * parameter_bytes();
-  if (zero >= 3) of.gathered_layers = passing(held, held.elements, holders, 2, parameter_bytes());
-  const bool whole = zero < 2 || (config_.software.reduces_last && config_.micro_batches() > 1);
+  of.parameters = offload.parameters ? 0 : (zero >= 3 ? sharded(held.elements, holders) : held.all()) * held_bytes();
+  const double gathered = stays_gathered(config_) ? held.layers : 2;
+  if (zero >= 3) of.gathered_layers = passing(held, held.elements, holders, gathered, parameter_bytes());
+  const bool whole = zero < 2 || (reduces_last(config_) && config_.micro_batches() > 1);
   of.gradients =
       offload.parameters && !whole
           ? 0
           : (whole ? trained.replicated + trained.expert : sharded(trained, holders)) * bytes_per_element(p.gradients);
   if (zero >= 2) of.gradients_of_layer = passing(held, trained, holders, 1, bytes_per_element(p.gradients));
-  const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
-  of.optimiser_states = state * sharded(trained, holders) * (1 - offload.optimizer_share());
+  of.optimiser_states = state_bytes() * sharded(trained, holders) * (1 - offload.optimizer_share());
   of.activations = activations.value();
   // Two layers' activations are on their way, where so much leaves at all.
   of.activations += std::min(2 * held.largest, offload.activations * held.kept);
@@ -267,10 +308,22 @@ MemoryFigures MemoryTerms::figures(const Held& held, int holders, Bytes activati
     const double rows = sent * config_.model.moe.experts_per_token * hottest_load_;
     of.expert_buffers = rows * config_.model.hidden * (bytes_per_element(p.dispatch) + bytes_per_element(p.combine));
   }
-  const double logits = held.head ? sliced_ * config_.model.vocabulary * logit_bytes() / config_.loss_parts : 0;
-  if (logits > of.layer_again + of.expert_buffers) {
+  const double share = config_.software.whole_logits ? config_.plan.tensor : 1;  // of a group's logits, in GPUs' parts
+  const double logits = held.head ? share * sliced_ * config_.model.vocabulary * logit_bytes() / config_.loss_parts : 0;
+  if (logits > of.layer_again + of.expert_buffers + of.gradients_of_layer) {
     of.logits = logits;
-    of.layer_again = of.expert_buffers = 0;
+    of.layer_again = of.expert_buffers = of.gradients_of_layer = 0;
+  }
+  if (frees_gradients()) {
+    // Most is there before the first gradient, or with the last, when one layer's activations are left.
+    const double gradients = of.gradients + of.gradients_of_layer;
+    const double last = std::min(of.activations, held.largest);
+    if (of.activations + of.logits >= gradients + last) {
+      of.gradients = of.gradients_of_layer = 0;
+    } else {
+      of.activations = last;
+      of.logits = 0;
+    }
   }
   const SoftwareProfile& software = config_.software;
   const bool grouped = experts_ && config_.grouped_experts;

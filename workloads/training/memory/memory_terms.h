@@ -11,7 +11,8 @@ namespace flopcast {
 struct MemoryFigures {
   double parameters = 0, gathered_layers = 0, gradients = 0, gradients_of_layer = 0, optimiser_states = 0;
   double activations = 0;
-  /// At the end of a forward pass the loss is made, or in the backward pass a layer is worked on: never both at once.
+  /// At the end of a forward pass the loss is made, or in the backward pass a layer is worked on, with its gradients:
+  /// never both at once.
   double logits = 0, layer_again = 0, expert_buffers = 0;
   double scratch = 0;
   double beside = 0;  ///< by something else on the same GPU
@@ -63,6 +64,12 @@ class MemoryTerms {
   /// Of an element of parameters, with the operand that FP8 multiplies.
   double parameter_bytes() const;
   bool keeps_narrow_copy() const;
+  /// Of an element of parameters where it is held, and of what the optimiser keeps beside it.
+  double held_bytes() const;
+  double state_bytes() const;
+  bool shards_are_master() const;
+  /// No gradient is there while activations are most.
+  bool frees_gradients() const;
   /// Of logits and what is made of them, at once.
   double logit_bytes() const;
 

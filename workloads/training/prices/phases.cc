@@ -38,6 +38,7 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.compiled_layers = config.software.compiled_layers;
   habits.torch_edges = config.software.torch_edges;
   habits.loss_parts = config.loss_parts;
+  habits.whole_logits = config.software.whole_logits;
   habits.logits = config.fused_loss             ? LogitUse::fused_loss
                   : config.software.bf16_loss   ? LogitUse::bf16_loss
                   : config.software.torch_edges ? LogitUse::torch_loss

@@ -11,8 +11,8 @@ ShardPlan collectives_beside_passes(const TrainingConfig& config, const JobGrid&
   ShardPlan beside;
   const int zero = config.plan.zero_stage;
   if (held_twice || !config.mechanisms.gradient_collectives || (grid.replicas < 2 && grid.blocks() < 2)) return beside;
-  beside.gather_always = zero >= 3;
-  beside.reduce_always = zero >= 2 && !config.software.reduces_last;
+  beside.gather_always = zero >= 3 && !stays_gathered(config);
+  beside.reduce_always = zero >= 2 && !reduces_last(config);
   beside.gather_first = zero >= 1 && config.plan.overlap_parameters;
   beside.reduce_last = config.plan.overlap_gradients || zero >= 2;
   beside.sum_groups = config.plan.overlap_gradients && config.plan.hybrid();
