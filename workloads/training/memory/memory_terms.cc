@@ -36,7 +36,7 @@ double kept_scores(const TrainingConfig& config) {
 /// @param chains norms are chains of kernels, which keep FP32 too.
 double kept_before_attention(const TrainingConfig& config, bool chains) {
   const AttentionConfig& a = config.model.attention;
-  if (a.type == AttentionType::latent) return 0;
+  if (a.from_latent()) return 0;
   const double turned = static_cast<double>(a.heads + a.kv_heads) * a.head_dim;
   // All that their product gave, for values are a part of it.
   if (config.software.joint_values) return 2.0 * turned;
