@@ -85,8 +85,9 @@ def test_what_a_router_sees():
         return 0
 
     records = flopcast.run(text=SERVING, router=route, requests=True).requests()
-    assert [entry[0] for entry in seen] == list(range(300)) and {entry[1] for entry in seen} == {"replicas"}
-    assert [entry[2] for entry in seen] == list(records.input_tokens)
+    # Two shorter replays behind it find the ranges of latency.
+    assert [entry[0] for entry in seen[:300]] == list(range(300)) and {entry[1] for entry in seen} == {"replicas"}
+    assert [entry[2] for entry in seen[:300]] == list(records.input_tokens)
     assert all(entry[3] == 2 and entry[4] > 0 for entry in seen)
     assert flopcast.run(text=SERVING, router=lambda *_: None, requests=True).requests().outcome.tolist() == [1] * 300
 

@@ -182,18 +182,10 @@ bool make_denser(TrafficConfig& traffic, double factor) {
   return true;
 }
 
-bool own_batching(const PoolSpec& pool) {
-  return std::ranges::none_of(batching_policies(),
-                              [&](const BatchingRow& row) { return &row == pool.engine.scheduler.batching; });
-}
-
 /// The scenario of a twin, cut to so many requests as tell a steady state. Nothing: there is none, replicas come, go or
 /// fail by the clock, or it would take too many requests.
 std::optional<Scenario> twin_of(const ServingReport& report, double factor) {
   const ServingScenario& serving = report.serving();
-  // A caller's own policies may keep count of what they are asked.
-  if (std::ranges::any_of(serving.pools, [](const PoolSpec& pool) { return pool.own_router || own_batching(pool); }))
-    return std::nullopt;
   if (serving.sample > 1 || serving.autoscaled() || serving.failures.failures_per_gpu_hour > 0 ||
       !serving.faults.empty())
     return std::nullopt;
