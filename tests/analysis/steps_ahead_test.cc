@@ -19,7 +19,7 @@ TrainingConfig of_batch(int sequences) {
 }
 
 TimedStep as_long_as_its_batch(const TrainingConfig& config, const std::stop_token&) {
-  return {Seconds(config.batch.sequences), Bytes(1), {std::to_string(config.batch.sequences)}};
+  return {Seconds(static_cast<double>(config.batch.sequences)), Bytes(1), {std::to_string(config.batch.sequences)}};
 }
 
 constexpr auto kPatient = [] {};
