@@ -189,7 +189,7 @@ class StepBuilder {
         step_.passes.push_back({static_cast<std::uint32_t>(i), pass, first, OpId::at(graph_.size()), times,
                                 emitter.host().within, emitter.host().beside});
       }
-      if (i == 0) graph_.expect_again(programs_.size() - 1);
+      if (i == 0 && !replay_.folded) graph_.expect_again(programs_.size() - 1);
     }
     mail.connect(graph_);
     if (config_.software.blocking_messages && grid_.pipeline > 1) connect_meetings(copies);
