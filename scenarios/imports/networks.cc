@@ -307,11 +307,10 @@ void read_networks(ConfigReader& config) {
     return !name.empty() && config.has(name) && config.find(name)->number_value() == 0;
   };
   // Gemma 4 has experts only where it says so (configuration_gemma4.py, Gemma4TextConfig).
-  const bool unless_stated = config.family().model_type != "gemma4";
-  const bool none = may_have_experts && (std::ranges::any_of(kExpertCount.names, is_zero) ||
-                                         !config.flag("enable_moe_block", unless_stated));
+  const bool enabled = config.flag("enable_moe_block", config.family().model_type != "gemma4");
+  const bool none = may_have_experts && (std::ranges::any_of(kExpertCount.names, is_zero) || !enabled);
   read_dense_width(config, may_have_experts && !none);
-  const bool experts = config.flag("enable_moe_block", unless_stated) && read_experts(config, kinds.with_experts);
+  const bool experts = enabled && read_experts(config, kinds.with_experts);
   if (!may_have_experts || experts) config.number(kPredictionModules);
   model.set_gated_ffn(config.flag("use_gated_activation", config.family().gated));
   widen_shared_caches(config, experts);
