@@ -88,7 +88,8 @@ void read_attention(ConfigReader& config);  ///< heads, windows, indexers
 void read_state_layers(ConfigReader& config);
 void read_networks(ConfigReader& config);  ///< dense FFNs and experts
 void read_layer_embeddings(ConfigReader& config);
-void note_formats(ConfigReader& config);  ///< in which weights are stored; parts that a language model has not
+void note_formats(ConfigReader& config);   ///< in which weights are stored
+void read_encoders(ConfigReader& config);  ///< of images and sounds
 
 /// Layers by what they are, where the file lists or counts them; -1: it does not.
 struct LayerKinds {

@@ -1,4 +1,4 @@
-// In which formats weights are stored, and what a model has besides its language part.
+// In which formats weights are stored.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -235,21 +235,6 @@ void note_fields_of_formats(ConfigReader& config, const char* name, const Struct
                 "made for a KV cache in FP8, which engines take where nothing else is stated: kv_cache: \"fp8\"");
 }
 
-/// Elements of a stack of encoder layers, from the names that their configurations use.
-double tower_elements(const Struct& tower) {
-  const auto first = [&](std::initializer_list<const char*> names) {
-    for (const char* name : names)
-      if (const double n = number_of(tower, name); n > 0) return n;
-    return 0.0;
-  };
-  const double layers = first({"num_hidden_layers", "depth", "vt_num_hidden_layers"});
-  // Qwen2-VL gives the width that the encoder hands on as hidden_size, its own as embed_dim.
-  const double hidden = first({"embed_dim", "hidden_size", "vt_hidden_size"});
-  const double width = first({"intermediate_size", "vt_intermediate_size"});
-  const bool gated = text_of(tower, "hidden_act").find("silu") != std::string::npos;
-  return layers * (4 * hidden * hidden + (gated ? 3 : 2) * hidden * (width > 0 ? width : 4 * hidden));
-}
-
 }  // namespace
 
 void note_formats(ConfigReader& config) {
@@ -285,42 +270,6 @@ void note_formats(ConfigReader& config) {
     config.note("expert_dtype", type == "fp8" || type == "bf16" || type == "bfloat16"
                                     ? "experts are stored as other layers are"
                                     : quoted(type) + " is not known: experts are taken as other layers are");
-  for (const char* name : {"vision_config", "audio_config"}) {
-    const Value* value = config.find(name);
-    if (!value || value->kind_case() != Value::kStructValue) continue;
-    const double elements = tower_elements(value->struct_value());
-    config.note(name,
-                elements > 0
-                    ? fmt::format("an encoder of about {:.2f} B parameters, not counted: this is the language part",
-                                  elements / 1e9)
-                    : "an encoder, not counted: this is the language part");
-  }
-  // Of images and sounds, and their places among tokens.
-  for (const char* name : {"image_token_id",
-                           "video_token_id",
-                           "vision_start_token_id",
-                           "vision_end_token_id",
-                           "mm_tokens_per_image",
-                           "image_token_index",
-                           "boi_token_index",
-                           "eoi_token_index",
-                           "media_placeholder_token_id",
-                           "use_unified_vision_chunk",
-                           "video_placeholder",
-                           "projector_hidden_act",
-                           "vision_feature_layer",
-                           "multimodal_projector_bias",
-                           "spatial_merge_size",
-                           "audio_token_id",
-                           "boi_token_id",
-                           "eoi_token_id",
-                           "boa_token_id",
-                           "eoa_token_id",
-                           "vision_soft_tokens_per_image",
-                           "vision_token_id",
-                           "use_mtp",
-                           "max_seq_len"})
-    config.find(name);
 }
 
 }  // namespace flopcast

@@ -234,6 +234,11 @@ std::string header(const ModelConfig& model, const std::string& origin, const st
   std::string out = fmt::format("# {}: {:.2f} B parameters, {:.2f} B active per token", one_line(model.title),
                                 count.total / 1e9, count.active / 1e9);
   out += " (output head counted, embedding not)";
+  if (model.encoder_parameters > 0) {
+    const auto encoders = static_cast<double>(model.encoder_parameters);
+    out += fmt::format(";\n# encoders beside it, not counted here: {:.2f} B, {:.2f} B together", encoders / 1e9,
+                       (encoders + count.total) / 1e9);
+  }
   if (model.mtp_depth > 0)
     out += fmt::format(";\n# MTP modules, not counted here: {} x {:.2f} B", model.mtp_depth, count.mtp_module / 1e9);
   out += ".\n# Imported from " + one_line(origin) + ".\n";
@@ -295,7 +300,11 @@ std::string tensor_note(const ModelConfig& model, const std::string& file) {
   std::string text =
       fmt::format("{} safetensors files hold {} elements of the language model", held.files, held.language);
   if (held.modules > 0) text += fmt::format(", {} of MTP modules", held.modules);
-  if (held.encoders > 0) text += fmt::format(", {} of encoders", held.encoders);
+  if (held.encoders > 0) {
+    text += fmt::format(", {} of encoders", held.encoders);
+    if (static_cast<std::int64_t>(held.encoders) != model.encoder_parameters)
+      text += fmt::format(" (this model counts {})", model.encoder_parameters);
+  }
   if (counted == real) return text + ": exactly as many as this model counts";
   text += fmt::format("; this model counts {:.0f}, {:.0f} {}", counted, std::abs(counted - real),
                       counted > real ? "more" : "fewer");
@@ -334,6 +343,7 @@ ImportedModel import_model(const std::string& file_or_folder, const ImportOption
   read_networks(config);
   read_layer_embeddings(config);
   note_formats(config);
+  read_encoders(config);
   config.finish();
   Entry<proto::Model> entry;
   entry.message = config.model();

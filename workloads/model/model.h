@@ -207,6 +207,7 @@ struct ModelConfig {
   bool rotary = true;  ///< queries and keys are turned by their positions, unless those are learned
   int norms_per_layer = 2;
   std::int64_t further_parameters = 0;
+  std::int64_t encoder_parameters = 0;  ///< of images and sounds: held by a server, passed by text; in no count below
   PublishedWeights published_weights = PublishedWeights::bf16;   ///< what serving takes where nothing else is stated
   WeightFormat published_experts = WeightFormat::as_multiplied;  ///< of routed experts, where it is another
   std::map<std::string, Source> sources;
@@ -259,6 +260,7 @@ struct ModelConfig {
     field("rotary", &ModelConfig::rotary, {"model"});
     field("norms_per_layer", &ModelConfig::norms_per_layer, {"model"});
     field("further_parameters", &ModelConfig::further_parameters, {"model"});
+    field("encoder_parameters", &ModelConfig::encoder_parameters, {"model"});
     // What it changes shows in the engine's own formats.
     field("published_weights", &ModelConfig::published_weights, {kLabel});
     field("published_experts", &ModelConfig::published_experts, {kLabel});

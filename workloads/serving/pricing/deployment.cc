@@ -122,6 +122,8 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   }
   row("embedding, head, norms", ((count.embedding + count.head) / tp + model.layers * count.norms_per_layer) * bf16,
       "BF16");
+  if (model.encoder_parameters > 0)
+    row("encoders", static_cast<double>(model.encoder_parameters) * bf16 / tp, "of images and sounds, BF16");
   if (engine.has_drafter())
     row("draft model", count_parameters(engine.drafter).total * bf16 / tp, engine.drafter.title + ", BF16");
   // Activations of an iteration: residual stream, attention's and the FFN's widest tensors, in and out;
