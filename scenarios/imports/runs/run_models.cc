@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/imports/runs/run_plans.h"
+#include "scenarios/read/libraries/library_entries.h"
 
 namespace flopcast {
 namespace {
@@ -109,7 +110,8 @@ void take_shape(const RunShape& shape, const Libraries& libraries, ForeignSettin
     const auto further = [&](const std::string& name) {
       const bool norms = libraries.model(name).attention.head_norms != HeadNorms::none;
       const bool family = called.find(name.substr(0, name.find('-'))) != std::string::npos;
-      return std::tuple(norms != shape.head_norms, !family, name.find("-r1") != std::string::npos, name.size());
+      const bool variant = !load_entry<proto::Model>(libraries, name).changed.empty();
+      return std::tuple(norms != shape.head_norms, !family, variant, name.size());
     };
     job.model = *std::ranges::min_element(alike_names, {}, further);
     std::string others;
