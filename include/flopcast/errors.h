@@ -10,14 +10,15 @@ namespace flopcast {
 
 /// One fault of an input: where, what was found, what was expected, what might have been meant.
 struct Diagnostic {
-  std::string file;         ///< empty when the fault is in an override or an option
-  int line = 0;             ///< 1-based, 0 = unknown
-  int column = 0;           ///< 1-based, 0 = unknown
-  std::string field;        ///< path such as `training.plan.expert_parallel`
-  std::string found;        ///< what stands there
-  std::string expected;     ///< what may stand there
-  std::string suggestion;   ///< nearest valid name or value, "did you mean"; may be empty
-  std::string remedy = {};  ///< what would put it right, in words, "try"; may be empty
+  std::string file;            ///< empty when the fault is in an override or an option
+  int line = 0;                ///< 1-based, 0 = unknown
+  int column = 0;              ///< 1-based, 0 = unknown
+  std::string field;           ///< path such as `training.plan.expert_parallel`
+  std::string found;           ///< what stands there
+  std::string expected;        ///< what may stand there
+  std::string suggestion;      ///< nearest valid name or value, "did you mean"; may be empty
+  std::string remedy = {};     ///< what would put it right, in words, "try"; may be empty
+  bool beyond_memory = false;  ///< the input is well-formed: what it describes does not fit into memory
 };
 
 /// `file:line:col: field: found X, expected Y (did you mean "Z"?) (try W)`

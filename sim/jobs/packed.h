@@ -52,9 +52,9 @@ struct IsVariant<std::variant<T...>> : std::true_type {};
 /// The fields of a diagnostic, which belongs to the public face and describes nothing.
 template <class D, class Body>
 void for_each_text(D& d, Body body) {
-  static_assert(member_count<Diagnostic>() == 8, "a member that is not named here");
+  static_assert(member_count<Diagnostic>() == 9, "a member that is not named here");
   body(d.file), body(d.line), body(d.column), body(d.field), body(d.found), body(d.expected), body(d.suggestion),
-      body(d.remedy);
+      body(d.remedy), body(d.beyond_memory);
 }
 
 class Packer {

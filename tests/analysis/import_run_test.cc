@@ -788,6 +788,13 @@ TEST_CASE("import-run and export-run, as a user runs them", "[analysis][cli]") {
              ContainsSubstring("--command:1:27: --max-num-seqs 0: serving.replicas.max_batch: found 0") &&
                  ContainsSubstring("--gpu-memory-utilization 1.5: serving.replicas.memory_share: found 1.5"));
   CHECK_FALSE(std::filesystem::exists(folder.path() + "/new"));
+  // What does not fit is what the command says: written, and said, to be changed by whoever asked.
+  const std::string unfit = folder.path() + "/unfit.textproto";
+  const Outcome large = flopcast("import-run --command 'vllm serve deepseek-ai/DeepSeek-V3.2 -tp 8' --output " + unfit);
+  CHECK(large.code == 0);
+  CHECK_THAT(one_line(large.err), ContainsSubstring("flopcast check refuses it as it stands: ") &&
+                                      ContainsSubstring("of weights and workspace per GPU"));
+  CHECK(flopcast("check " + unfit).code == 2);
   const Outcome shown = flopcast("export-run llama_3_1_8b_64_h100 --to megatron");
   CHECK_THAT(shown.out, ContainsSubstring("--pipeline-model-parallel-size 4"));
   CHECK(flopcast("export-run llama_3_1_8b_64_h100 --to nemo").code == 2);

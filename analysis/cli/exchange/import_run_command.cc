@@ -53,12 +53,22 @@ Diagnostics told_of_settings(const Diagnostics& faults, const ImportedRun& impor
   return out;
 }
 
-/// The scenario as it will be read. @throws InputError in words of the settings.
-ResolvedScenario read_back(const ImportedRun& imported, const std::string& file, const Environment& environment) {
+/// Reads the scenario back as it will be read. @return what does not fit, in words of the settings: it is what they
+/// say, and may be changed, so that is no reason to keep it back. @throws InputError with all other faults, in the same
+/// words.
+Diagnostics read_back(const ImportedRun& imported, const std::string& file, const Environment& environment) {
   try {
-    return resolve_text(imported.text, file, environment);
+    const ResolvedScenario scenario = resolve_text(imported.text, file, environment);
+    try {
+      check(scenario);
+    } catch (const InputError& error) {
+      return error.diagnostics();
+    }
+    return {};
   } catch (const InputError& error) {
-    throw InputError(told_of_settings(error.diagnostics(), imported, file));
+    Diagnostics faults = told_of_settings(error.diagnostics(), imported, file);
+    if (std::ranges::all_of(faults, &Diagnostic::beyond_memory)) return faults;
+    throw InputError(std::move(faults));
   }
 }
 
@@ -76,16 +86,10 @@ void import_settings(const ImportRunArguments& arguments) {
       import_run(arguments.command.empty() ? read_text_file(arguments.file, {.content = "of settings"})
                                            : checked_text(arguments.command, "--command"),
                  file, libraries, arguments.options);
-  const ResolvedScenario scenario = read_back(imported, file, environment);
+  const Diagnostics unfit = read_back(imported, file, environment);
   write_text_in_new_folder(arguments.output, imported.text);
   for (const std::string& note : imported.notes) tell(note);
-  // It is what the settings say, and may be changed: that it does not fit is no reason to keep it back.
-  try {
-    check(scenario);
-  } catch (const InputError& error) {
-    for (const Diagnostic& fault : error.diagnostics())
-      tell("flopcast check refuses it as it stands: " + to_string(fault));
-  }
+  for (const Diagnostic& fault : unfit) tell("flopcast check refuses it as it stands: " + to_string(fault));
 }
 
 }  // namespace

@@ -24,7 +24,11 @@ class PoolCheck : private ServingPart {
     if (context_.model) check_plan();
     if (context_.cluster) check_gpu();
     if (context_.model) check_states();
-    if (context_.model && context_.cluster && sound(path_)) check_memory();
+    if (context_.model && context_.cluster && sound(path_)) {
+      const std::size_t others = faults_.size();
+      check_memory();
+      for (std::size_t i = others; i < faults_.size(); ++i) faults_[i].beyond_memory = true;
+    }
   }
 
  private:
