@@ -80,9 +80,9 @@ Drawing drawing_of(const BarChart& chart) {
   const Axis axis = axis_of(chart);
   const double top = static_cast<double>(chart.marks.size()) * kTextLine;
   double y = top + 2;
-  std::string rows;
+  std::string rows, headings;
   for (const ChartRow& row : chart.rows) {
-    rows += heading(row, y);
+    headings += heading(row, y);
     rows += svg::rect(0, y, 1, kBar, "track", "");
     for (const ChartSegment& segment : row.segments) {
       const double from = axis.at(std::min(segment.from, segment.to)), to = axis.at(std::max(segment.from, segment.to));
@@ -98,7 +98,8 @@ Drawing drawing_of(const BarChart& chart) {
     marks += svg::line(x, line + 4, x, bottom, "mark");
     marks += svg::text(x, line + 12, chart.marks[i].label, x > 0.5 ? "end" : "start", "", x > 0.5 ? -5 : 5);
   }
-  figure.svg = svg::grid(axis, top, bottom, chart.tick, svg::kNarrow, svg::kWide) + rows + marks;
+  figure.svg = svg::grid(axis, top, bottom, chart.tick, svg::kNarrow, svg::kWide) + rows;
+  figure.svg += marks + headings;  // a mark's line does not run through words
   figure.height = bottom + kAxisRoom;
   if (!chart.axis.empty()) {
     const std::vector<std::string> axis_title = svg::broken(chart.axis, svg::kNarrow);
