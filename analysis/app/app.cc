@@ -187,6 +187,8 @@ HttpAnswer App::get(const HttpRequest& request, const std::string& what) const {
   if (what == "runs") return json_answer(runs_json(runs_.all()));
   if (what == "difference") return difference(request);
   if (what == "scenario") return scenario(request);
+  if (what == "library")
+    return json_answer(library_json(list_library(LibraryKind::scenarios, environment_.data().libraries())));
   return result(request, what);
 }
 

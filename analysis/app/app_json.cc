@@ -132,6 +132,13 @@ std::string stated_json(const std::string& text) {
   return out + "}";
 }
 
+std::string library_json(std::span<const LibraryRow> rows) {
+  return array_json(rows, [](const LibraryRow& row) {
+    return fmt::format("{{\"name\":{},\"title\":{},\"figures\":{},\"group\":{}}}", script_quoted(row.name),
+                       script_quoted(row.title), script_quoted(row.figures), script_quoted(row.group));
+  });
+}
+
 std::string faults_json(const std::vector<Diagnostic>& faults) {
   return array_json(faults, [](Diagnostic d) {
     d.file.clear();  // the text is in sight

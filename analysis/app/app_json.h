@@ -6,6 +6,7 @@
 
 #include "analysis/app/app_run.h"
 #include "analysis/app/http.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -16,6 +17,8 @@ HttpAnswer refused(int status, const std::string& why);
 std::string strings_json(const std::vector<std::string>& texts);
 /// Fields that a scenario's text states, with their values: {"training.plan.pipeline":"4"}.
 std::string stated_json(const std::string& text);
+/// Entries of a library as they are picked: name, title, figures, group.
+std::string library_json(std::span<const LibraryRow> rows);
 std::string faults_json(const std::vector<Diagnostic>& faults);
 
 // Of the following the caller holds the run's mutex, but for run_json().

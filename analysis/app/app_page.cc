@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::string_view kAppStyle = R"css(
 main { max-width: none; padding: .75rem 1rem 2rem; display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
-@media (min-width: 1000px) { main { grid-template-columns: minmax(22rem, 32rem) minmax(0, 1fr); } #right { position: sticky; top: .5rem; align-self: start; max-height: calc(100vh - 1rem); overflow: auto; } }
+@media (min-width: 1000px) { main { grid-template-columns: minmax(22rem, 32rem) minmax(0, 1fr); grid-template-rows: auto 1fr; } #right { grid-column: 2; grid-row: 1 / 3; position: sticky; top: .5rem; align-self: start; max-height: calc(100vh - 1rem); overflow: auto; } }
 .scroll { margin-right: 0; } h1 { font-size: 1.2rem; } h2 { font-size: 1rem; margin: 1rem 0 .3rem; padding: 0; border: 0; }
 label { display: block; font-size: .875rem; color: var(--quiet); margin-top: .4rem; }
 input, select, textarea, button { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--quiet); border-radius: .3rem; padding: .3rem .5rem; max-width: 100%; }
@@ -24,7 +24,8 @@ iframe { width: 100%; height: calc(100vh - 12rem); min-height: 30rem; border: 1p
 #pipe { display: block; width: 100%; touch-action: pan-y; cursor: grab; } svg.cloud { display: block; width: 100%; height: 24rem; font: 13px system-ui, sans-serif; }
 svg.cloud circle { cursor: pointer; } svg.cloud circle:focus { outline: none; stroke: var(--ink); stroke-width: 3; }
 .picked { background: var(--band); border-radius: .3rem; padding: .5rem .7rem; margin: .4rem 0; font-size: .875rem; }
-td.differs { font-weight: 600; } .links a { margin-right: .6rem; }
+td.differs { font-weight: 600; } p.lead { max-width: 44rem; margin: .6rem 0; }
+.cards { display: grid; gap: .4rem; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); } .cards button { text-align: left; padding: .5rem .7rem; overflow-wrap: anywhere; } .cards small { display: block; color: var(--quiet); } .links a { margin-right: .6rem; }
 )css";
 
 constexpr std::string_view kAppBody = R"html(
@@ -38,15 +39,14 @@ constexpr std::string_view kAppBody = R"html(
 <div id="sets" class="row"></div>
 <div class="row"><button id="run" type="button" disabled>Run</button><button id="cancel" type="button" disabled>Cancel</button><label><input id="oom" type="checkbox"> even if it does not fit into memory</label></div>
 <progress id="progress" max="1" value="0" hidden></progress><p id="told" aria-live="polite" class="note"></p>
-<h2>Change a field</h2>
-<input id="find" type="search" placeholder="search: plan, bandwidth, batch ..." aria-label="search fields" style="width:100%">
-<div id="fields" tabindex="0" role="region" aria-label="fields"></div>
-<h2>Do this in the terminal</h2><p id="command_note" class="note"></p><p><code id="command"></code></p>
-<p class="links"><a id="textproto" href="#">scenario</a></p>
-<div class="row" id="saving" hidden><label class="grow">Save into the folder as<input id="file" pattern="[A-Za-z0-9_\-]+"></label><button id="save" type="button">Save</button></div>
 </section>
 <section id="right" aria-label="results">
 <div id="tabs" role="tablist" aria-label="views"></div>
+<div id="view_library" role="tabpanel" aria-label="Scenarios" hidden>
+<p class="lead">How long work on a GPU cluster takes, what holds it back and what it costs. Pick a scenario, run it, change a field, run it again: what differs, and why, stands beside.</p>
+<input id="library_find" type="search" placeholder="search: V3, H20, serving ..." aria-label="search scenarios" style="width:100%">
+<div id="library"></div>
+</div>
 <div id="view_result" role="tabpanel" aria-label="Result">
 <div id="runs" role="group" aria-label="runs"></div>
 <div class="row links"><button id="causes" type="button" disabled>Causes of the difference</button><a id="html" hidden>page</a> <a id="json" hidden>JSON</a> <a id="csv" hidden>CSV</a> <a id="svg" hidden>SVG</a> <button id="again" type="button" hidden>Take its scenario</button></div>
@@ -80,6 +80,15 @@ constexpr std::string_view kAppBody = R"html(
 <div class="scroll" id="pipe_scroll"><canvas id="pipe" tabindex="0" role="application" aria-label="passes of the pipeline, row by row"></canvas></div>
 <p id="pass_told" class="note" aria-live="polite"></p>
 </div>
+</section>
+<section id="more" aria-label="fields and files">
+<h2>Change a field</h2>
+<input id="find" type="search" placeholder="search: plan, bandwidth, batch ..." aria-label="search fields" style="width:100%">
+<div id="fields" tabindex="0" role="region" aria-label="fields"></div>
+<p id="other_fields" class="note"></p>
+<h2>Do this in the terminal</h2><p id="command_note" class="note"></p><p><code id="command"></code></p>
+<p class="links"><a id="textproto" href="#">scenario</a></p>
+<div class="row" id="saving" hidden><label class="grow">Save into the folder as<input id="file" pattern="[A-Za-z0-9_\-]+"></label><button id="save" type="button">Save</button></div>
 </section>
 </main>
 )html";

@@ -55,7 +55,11 @@ function show_fields() {
   // Of work that this scenario does not do only who asks for it sees the fields.
   const kinds = ['training', 'serving', 'rl', 'collective', 'cluster_life', 'given_service'], does = kinds.filter(k => Object.keys(stated).some(p => p.startsWith(k + '.')));
   const fits = f => { const kind = f.path.split(/[.[]/)[0]; return !does.length || !kinds.includes(kind) || does.includes(kind) || words.some(w => kind.startsWith(w)); };
-  const found = fields.filter(f => fits(f) && words.every(w => (f.path + ' ' + f.meaning).toLowerCase().includes(w))).slice(0, 30);
+  // Without words: what the scenario itself states. With words: that first, then what else there is.
+  const said = f => f.path.replaceAll('[]', '[0]') in stated || f.path.replaceAll('[]', '[0]') in state.sets, all = fields.filter(fits);
+  const hits = words.length ? all.filter(f => words.every(w => (f.path + ' ' + f.meaning).toLowerCase().includes(w))) : all.filter(f => said(f) && f.path !== 'title');
+  const found = [...hits.filter(said), ...hits.filter(f => !said(f))].slice(0, words.length ? 30 : undefined);
+  $('other_fields').textContent = !fields.length ? '' : hits.length > found.length ? `${hits.length - found.length} more have these words: add one.` : words.length ? '' : `These the scenario states. Of ${all.length} fields it might, the search finds the others.`;
   $('fields').replaceChildren(...found.map((f, i) => {
     const box = make('div', '', 'field'), path = f.path.replaceAll('[]', '[0]'), label = make('label', path); box.append(label);
     let input;
@@ -74,6 +78,16 @@ function show_fields() {
 async function load(name) {
   try { state.text = await get('scenario?name=' + encodeURIComponent(name)); state.name = name; state.edited = false; state.sets = {}; $('text').value = state.text; $('name').value = name; tell(''); changed(); show_fields(); } catch (e) { tell(e.message); }
 }
+// What the library has, by kinds of work.
+let library = [];
+function show_library() {
+  const words = $('library_find').value.toLowerCase().split(/\s+/).filter(Boolean), groups = new Map();
+  for (const row of library) if (words.every(w => [row.name, row.title, row.figures, row.group].join(' ').toLowerCase().includes(w))) groups.set(row.group, [...groups.get(row.group) ?? [], row]);
+  const order = ['Training', 'Serving', 'Reinforcement learning'], place = g => (order.indexOf(g) + 1) || order.length + 1;
+  const shown = [...groups].sort((a, b) => place(a[0]) - place(b[0])).flatMap(([group, rows]) => { const cards = make('div', '', 'cards'); cards.append(...rows.map(row => { const card = make('button', row.title); card.type = 'button'; card.title = row.name; card.append(make('small', row.figures)); card.onclick = async () => { await load(row.name); tell('Run it, or change it first.'); $('run').focus(); }; return card; })); return [make('h2', group), cards]; });
+  $('library').replaceChildren(...shown.length ? shown : [make('p', library.length ? 'No scenario has these words.' : 'reading the library ...', 'note')]);
+}
+$('library_find').oninput = show_library;
 // Runs: the program knows them all, whichever browser began them.
 async function refresh() { runs = await get('runs'); show_runs(); }
 function show_runs() {
@@ -88,6 +102,7 @@ async function show(id) {
   state.shown = id; keep(); show_runs();
   const run = runs.find(r => r.id === id);
   if (!run) return;
+  if (state.tab === 'library') open_tab('result');
   $('page').hidden = false; $('empty').hidden = true; $('page').src = 'page?id=' + id; if (innerWidth < 1000 && state.tab === 'result') $('right').scrollIntoView();
   for (const what of ['html', 'json', 'csv', 'svg']) { const link = $(what); link.hidden = what === 'svg' ? !run.passes : what !== 'html' && !run.figures; link.href = (what === 'html' ? 'page?save=1&id=' : what + '?id=') + id; link.download = ''; }
   $('again').hidden = !run.figures;
@@ -129,7 +144,7 @@ async function begin_run(schedule) {
   if (run && !schedule) { state.old = state.old.filter(o => o.label !== run.label).concat([{ label: run.label, name: state.name, text: state.text, sets: set_list(state.sets), edited: state.edited }]).slice(-12); keep(); }
   return ended;
 }
-async function run() { try { const r = await begin_run(''); if (r.faults?.length && r.state === undefined) show_faults(r.faults, ''); } catch (e) { tell(e.message); } }
+async function run() { if (state.tab === 'library') open_tab('result'); try { const r = await begin_run(''); if (r.faults?.length && r.state === undefined) show_faults(r.faults, ''); } catch (e) { tell(e.message); } }
 $('run').onclick = run;
 $('cancel').onclick = () => going !== null && post('cancel', 'id=' + going).catch(e => tell(e.message));
 async function causes(a, b) { try { const r = await post('compare', `a=${a}&b=${b}`); open_tab('result'); await follow(r.id); } catch (e) { tell(e.message); } }

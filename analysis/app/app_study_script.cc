@@ -6,7 +6,7 @@ namespace flopcast {
 std::string_view app_study_script() {
   return R"js(
 // Views.
-const views = { result: 'Result', compare: 'Side by side', explore: 'Sweep and plan', schedule: 'Schedule' };
+const views = { library: 'Scenarios', result: 'Result', compare: 'Side by side', explore: 'Sweep and plan', schedule: 'Schedule' };
 function open_tab(name) {
   state.tab = name; keep();
   for (const [id, words] of Object.entries(views)) { $('view_' + id).hidden = id !== name; const tab = $('tab_' + id); tab.setAttribute('aria-selected', String(id === name)); tab.tabIndex = id === name ? 0 : -1; }
@@ -227,7 +227,8 @@ function kept_state(text) {
     // What the library has is sound: nobody waits for the check to say so.
     if (!state.edited && !set_list(state.sets).length && all.scenarios.includes(state.name)) $('run').disabled = false;
     check_now();
-    open_tab(Object.hasOwn(views, url.get('tab')) ? url.get('tab') : 'result');
+    open_tab(Object.hasOwn(views, url.get('tab')) ? url.get('tab') : runs.length || url.has('name') ? 'result' : 'library');
+    get('library').then(rows => { library = rows; show_library(); }).catch(e => tell(e.message));
     const on = runs.find(r => r.state === 'running');
     if (wanted?.state === 'done' && wanted.kind !== 'sweep' && wanted.kind !== 'plan') await show(wanted.id); else if (runs.some(r => r.state === 'done' && r.figures)) await show(runs.filter(r => r.state === 'done' && r.figures).at(-1).id);
     if (on) follow(on.id).catch(e => tell(e.message));

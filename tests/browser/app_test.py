@@ -45,6 +45,18 @@ def told(browser, id):
     return browser.script(f"return document.getElementById('{id}').textContent")
 
 
+def pick(browser):
+    """What the library has stands on the first screen; words find a scenario in it, a press loads it."""
+    until("library", browser, "return document.querySelectorAll('#library .cards button').length > 40")
+    browser.keys("#library_find", "V3 2,048 H800")
+    until("found", browser, "return document.querySelectorAll('#library .cards button').length < 10")
+    browser.script("document.querySelector('#library .cards button[title=deepseek_v3_2048_h800]').click()")
+    until("loaded", browser, "return state.name === 'deepseek_v3_2048_h800' && document.activeElement.id === 'run'")
+    # What the scenario states can be changed at once: no search is needed.
+    until("fields", browser, "return [...document.querySelectorAll('.field label')].some(l => l.textContent === 'training.plan.pipeline')")
+    assert browser.script("return document.querySelectorAll('.field').length") < 40
+
+
 def describe_and_run(browser):
     """A fault is told while one types, with its line; mended, it is gone; a run; a field changed; what it changes."""
     took = {}
@@ -151,6 +163,9 @@ def move_passes(browser, shots):
 
 def explore(browser, address, folder, shots):
     browser.shape(1200)
+    pick(browser)
+    if shots:
+        browser.picture(shots / "app_library.png")
     took = describe_and_run(browser)
     if shots:
         browser.picture(shots / "app.png")
@@ -197,7 +212,7 @@ def explore(browser, address, folder, shots):
     browser.script("document.getElementById('file').value = 'mine'; document.getElementById('save').click()")
     until("saved", browser, "return /saved/.test(document.getElementById('told').textContent)")
     assert (folder / "mine.textproto").is_file()
-    for tab in ("result", "compare", "explore", "schedule"):
+    for tab in ("library", "result", "compare", "explore", "schedule"):
         for width in (390, 800, 1200, 2000):
             for dark in (False, True):
                 browser.shape(width, dark=dark)
@@ -221,7 +236,7 @@ def by_keyboard(browser):
         if id in ("BODY", "HTML") and len(seen) > 10:
             break
         seen.add(id)
-    wanted = set(browser.script("return [...document.querySelectorAll('#left button[id], #left input[id], #left textarea, #tabs [tabindex=\"0\"], #view_result button[id], #view_result a[id]')]"
+    wanted = set(browser.script("return [...document.querySelectorAll('#left button[id], #left input[id], #left textarea, #more button[id], #more input[id], #tabs [tabindex=\"0\"], #view_result button[id], #view_result a[id]')]"
                                 ".filter(e => e.checkVisibility() && !e.disabled && !/^field\\d/.test(e.id)).map(e => e.id)"))
     assert wanted <= seen, wanted - seen
 

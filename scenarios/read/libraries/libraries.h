@@ -86,6 +86,7 @@ struct LibraryRow {
   std::string title;
   std::string figures;  ///< what one compares entries by
   std::string source;
+  std::string group = {};  ///< of scenarios: the kind of work, as a heading
 };
 std::vector<LibraryRow> list_library(LibraryKind kind, const Libraries& libraries);
 

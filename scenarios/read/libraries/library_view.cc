@@ -123,14 +123,16 @@ LibraryRow scenario_row(const Libraries& libraries, const std::string& name) {
   const std::string nodes = s.cluster().has_base() ? s.cluster().base()
                                                    : fmt::format("{} x {} on {}", s.cluster().nodes(),
                                                                  s.cluster().node(), s.cluster().fabric());
-  const std::string work = s.has_rl()                 ? fmt::format("{} of {}", s.rl().algorithm(), s.model())
-                           : s.has_training()         ? fmt::format("{}, {}", s.model(), s.training().schedule())
-                           : s.has_serving()          ? fmt::format("serving {}", s.model())
-                           : s.has_cluster_life()     ? "failures and goodput"
-                           : s.has_given_service()    ? "a service by its published figures"
-                           : s.run().phase_size() > 0 ? "a run by its published GPU-hours"
-                                                      : s.collective().operation();
-  return {name, s.title(), fmt::format("{}; {}", work, nodes), path};
+  const auto row = [&](const std::string& work, const std::string& group) {
+    return LibraryRow{name, s.title(), fmt::format("{}; {}", work, nodes), path, group};
+  };
+  if (s.has_rl()) return row(fmt::format("{} of {}", s.rl().algorithm(), s.model()), "Reinforcement learning");
+  if (s.has_training()) return row(fmt::format("{}, {}", s.model(), s.training().schedule()), "Training");
+  if (s.has_serving()) return row(fmt::format("serving {}", s.model()), "Serving");
+  if (s.has_cluster_life()) return row("failures and goodput", "Failures and goodput");
+  if (s.has_given_service()) return row("a service by its published figures", "Published figures");
+  if (s.run().phase_size() > 0) return row("a run by its published GPU-hours", "Published figures");
+  return row(s.collective().operation(), "Collectives");
 }
 
 LibraryRow engine_row(const Libraries& libraries, const std::string& name) {
