@@ -300,6 +300,51 @@ TEST_CASE("pieces of sequences for heads: each GPU's share of attention over who
   }
 }
 
+/// Pairs of queries and keys that attention computes, of all heads.
+double pairs(const LayerKernels& list) {
+  double sum = 0;
+  for (const LayerKernel& kernel : list.kernels) {
+    const auto* shape = std::get_if<AttentionShape>(&kernel.shape);
+    if (shape == nullptr) continue;
+    const auto queries = static_cast<double>(shape->query_length), keys = static_cast<double>(shape->kv_length);
+    sum += kernel.count * static_cast<double>(shape->batch) * shape->query_heads * queries *
+           (shape->causal ? keys - queries / 2 : keys);
+  }
+  return sum;
+}
+
+TEST_CASE("ranks that share sequences compute the pairs of the whole ones, windows and indexes counted", "[kernels]") {
+  const auto [layers, tokens, indexed] = GENERATE(table<int, int, bool>({
+      {0, 0, false},      // every layer meets everything
+      {12, 128, false},   // half of them next to nothing
+      {31, 6000, false},  // windows wider than a rank's piece
+      {32, 2048, false},  // in all layers
+      {0, 0, true},       // the best 2,048 keys
+  }));
+  ModelConfig model = llama_8b();
+  model.attention.window.layers = layers;
+  model.attention.window.tokens = tokens;
+  if (indexed) model.attention.indexer = {.heads = 4, .dim = 64, .tokens = 2048};
+  const int ranks = GENERATE(2, 4, 8);
+  CAPTURE(layers, tokens, indexed, ranks);
+  LayerWork alone = work_on(model);
+  alone.reach.queries = alone.reach.keys = 4096 * ranks;
+  alone.tokens = alone.own_tokens = kTokens * ranks;
+  LayerKernels whole;
+  add_attention_block(whole, alone, KernelPass::forward);
+  for (const bool all_gather : {false, true}) {
+    for (const bool by_heads : {false, true}) {
+      LayerWork work = work_on(model);
+      work.context = {.ranks = ranks, .all_gather = all_gather, .by_heads = by_heads};
+      LayerKernels share;
+      add_attention_block(share, work, KernelPass::forward);
+      CAPTURE(all_gather, by_heads);
+      CHECK(pairs(share) == Approx(pairs(whole) / ranks).epsilon(0.003));  // a rank's keys are a whole number
+      CHECK(gemm_flop(share) == Approx(gemm_flop(whole) / ranks).epsilon(0.001));
+    }
+  }
+}
+
 TEST_CASE("a layer that is done again may stop before its last product, unless a norm needs that", "[kernels]") {
   ModelConfig model = llama_8b();
   LayerWork work = work_on(model);

@@ -20,6 +20,15 @@ void meet_keys(const LayerWork& work, AttentionShape& shape) {
   shape.causal = false;
 }
 
+/// Keys that other ranks of a sequence hold and that a query meets, on average over queries and layers: pieces are
+/// dealt so that all ranks have the same number of pairs.
+double keys_of_others(const LayerWork& work) {
+  const double ranks = work.context.ranks, queries = static_cast<double>(work.reach.queries);
+  if (work.model.attends_to_all()) return static_cast<double>(work.reach.keys) * (ranks - 1) / 2;
+  const double whole = ranks * queries;
+  return (work.model.mean_pairs(whole, whole) / ranks - work.model.mean_pairs(queries, queries)) / queries;
+}
+
 /// What layers with a state read and write, and scores of the index that chooses tokens; the mean over layers.
 void add_states(KernelWriter& list, AttentionKind kind) {
   const LayerWork& work = list.work();
@@ -67,7 +76,9 @@ void add_states(KernelWriter& list, AttentionKind kind) {
   list.linear("index queries", work.tokens, share * index.heads * index.dim, from);
   list.linear("index keys", work.tokens, share * (index.dim + index.heads), model.hidden);
   const auto queries = static_cast<double>(reach.queries), keys = static_cast<double>(reach.keys);
-  const double seen = reach.decode ? keys : std::max(1.0, keys - queries / 2);
+  // Every key is scored, those that other ranks hold too.
+  const double of_others = keys * (work.context.ranks - 1) / 2;
+  const double seen = reach.decode ? keys : std::max(1.0, keys - queries / 2) + of_others;
   list.linear_in(Precision::bf16, "index scores", share * batch * queries * index.heads, seen, index.dim);
   if (work.habits.origin != KernelOrigin::engine) return;
   // Engines: norm, positions and cast of the index's keys on their way into its cache, positions and cast of its
@@ -82,14 +93,15 @@ void add_states(KernelWriter& list, AttentionKind kind) {
 
 AttentionShape core_shape(const LayerWork& work, const AttentionWidths& w, AttentionKind kind) {
   const AttentionReach& reach = work.reach;
+  const int whole = work.context.by_heads ? work.context.ranks : 1;  // sequences, of some of the heads
   AttentionShape shape;
   shape.kind = kind;
   shape.batch = reach.batch;
-  shape.query_length = reach.queries;
-  shape.kv_length = reach.keys;
+  shape.query_length = reach.queries * whole;
+  shape.kv_length = reach.keys * whole;
   meet_keys(work, shape);
-  shape.query_heads = static_cast<int>(w.heads);
-  shape.kv_heads = static_cast<int>(w.kv_heads);
+  shape.query_heads = std::max(1, static_cast<int>(w.heads) / whole);
+  shape.kv_heads = std::max(1, static_cast<int>(w.kv_heads) / whole);
   shape.qk_dim = static_cast<int>(w.qk);
   shape.v_dim = static_cast<int>(w.v);
   shape.precision = work.precision.attention;
@@ -162,12 +174,6 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
   const bool repeated = repeats_keys(work, w);
   AttentionShape own = core_shape(work, w, kind);
   if (work.habits.unfused_attention) own.causal = false;
-  if (work.context.by_heads) {
-    own.query_length *= work.context.ranks;
-    own.kv_length *= work.context.ranks;
-    own.query_heads = std::max(1, own.query_heads / work.context.ranks);
-    own.kv_heads = std::max(1, own.kv_heads / work.context.ranks);
-  }
   add_states(list, kind);
   const int on_own = list.attention(backward ? "attention backward" : "attention", own);
   if (work.habits.unfused_attention) {
@@ -186,14 +192,14 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
   AttentionShape rest = own;
   rest.causal = false;
   if (work.context.all_gather) {
-    rest.kv_length = std::max<std::int64_t>(1, own.kv_length * others / 2);
+    rest.kv_length = std::max<std::int64_t>(1, static_cast<std::int64_t>(keys_of_others(work)));
     list.attention(backward ? "attention backward over gathered keys" : "attention over gathered keys", rest);
     const double whole = t * travelling * 2 * work.context.ranks;
     list.exchange(LayerExchange::Kind::context_gather, whole);
     if (backward) list.exchange(LayerExchange::Kind::context_scatter, whole);
     return;
   }
-  rest.kv_length = std::max<std::int64_t>(1, own.kv_length / 2);
+  rest.kv_length = std::max<std::int64_t>(1, static_cast<std::int64_t>(keys_of_others(work) / others));
   int hop = 0;
   for (int i = 0; i < others; ++i) {
     hop = list.attention(backward ? "attention backward of a hop" : "attention of a hop", rest);
