@@ -355,6 +355,17 @@ TEST_CASE("in turn and ahead, answers are carried over: the longest does not dec
   CHECK(waited < waited_all);
 }
 
+TEST_CASE("in turn, waiting for answers of later updates is not waiting for rewards", "[rl]") {
+  RlConfig config = small_loop();
+  config.replayed_steps = 5;
+  config.reward.pool.workers = 96;  // one for each answer of a step
+  config.asynchrony = {1.0, InFlight::finish, false};
+  for (const RlStep& step : loop_of(config).steps) {
+    CHECK(part(step, RlPart::reward) <= 2 * 0.01 + 1e-9);  // before each of two updates
+    CHECK(sum(step).value() == Approx(step.length().value()).epsilon(1e-9));
+  }
+}
+
 TEST_CASE("every algorithm does the work that its row asks for, and no other", "[rl]") {
   RlPrices all = small_prices();
   all.trainer.critic_update = all.trainer.update;

@@ -176,6 +176,7 @@ void RlLoop::written(std::uint32_t index, Seconds now) {
   group.written = later_of(group.written, now);
   const bool scored = config_.algorithm->rewards && config_.reward.kind != RewardKind::model &&
                       !prices_.free[static_cast<std::size_t>(RlPart::reward)];
+  group.rewarded = later_of(group.rewarded, now);
   if (!scored && !frozen_) return rewarded(index);
   const std::int64_t timed_out = rewards_.timed_out();
   std::pair<Seconds, std::uint32_t> score{scored ? rewards_.work(now) : now, index};
@@ -188,6 +189,7 @@ void RlLoop::written(std::uint32_t index, Seconds now) {
     score.first = later_of(score.first, frozen_->read(now, micro_batches));
     step_.frozen_busy += frozen_->busy() - before;
   }
+  group.rewarded = later_of(group.rewarded, score.first);
   scores_.insert(std::upper_bound(scores_.begin(), scores_.end(), score), score);
 }
 
@@ -294,13 +296,16 @@ void RlLoop::start_unit(Seconds now) {
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(unit_groups(config_, updates_)));
   Seconds last = idle_since_;
   for (const std::uint32_t g : groups) last = later_of(last, groups_[g].written);
+  Seconds scored = last;
+  for (const std::uint32_t g : groups) scored = later_of(scored, groups_[g].rewarded);
   const auto waited = [&](RlPart part, Seconds from, Seconds to) {
     if (to <= from) return;
     step_.parts[static_cast<std::size_t>(part)] += to - from;
     out_.spans.push_back({RlSpan::Lane::trainer, part, version_, from, to});
   };
   waited(RlPart::generation, idle_since_, last);
-  waited(RlPart::reward, last, now);
+  waited(RlPart::reward, last, scored);
+  waited(RlPart::generation, scored, now);  // answers that are trained on later have to be written first
   if (shared) sleep(now);
   stop_overlap(now);
   trainer_ = Trainer::busy;

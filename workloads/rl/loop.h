@@ -58,6 +58,7 @@ class RlLoop {
     int open = 0;             ///< answers without a reward
     int version = 0;          ///< of the weights, when its answers were begun
     Seconds written;          ///< its last answer
+    Seconds rewarded;         ///< the last of its rewards
   };
   enum class Trainer : std::uint8_t { idle, busy, draining, syncing };
 
