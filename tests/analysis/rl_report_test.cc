@@ -239,17 +239,28 @@ TEST_CASE("a run goes along its curve of lengths", "[rl]") {
   CHECK_THAT(flat.run->gpu_hours, WithinRel(flat.run->time.total().value() * 8 / 3600, 1e-9));
   const std::string text =
       kReportedLoop.substr(0, kReportedLoop.rfind("price")) + "resilience { failure_rate: \"0 per GPU-hour\" }\n";
-  const std::string grown =
-      text.substr(0, text.rfind("replayed_steps")) +
-      "replayed_steps: 1 run { steps: 100 growth { step: 0 mean: 100 } growth { step: 50 mean: 400 } "
-      "evaluation_every: 10 evaluation_answers: 64 } }\n";
+  const auto along = [&](const std::string& growth) {
+    return text.substr(0, text.rfind("replayed_steps")) + "replayed_steps: 1 run { steps: 100 " + growth +
+           " evaluation_every: 10 evaluation_answers: 64 } }\n";
+  };
+  const std::string grown = along("growth { step: 0 mean: 100 } growth { step: 50 mean: 400 }");
   const Scenario scenario = resolve_text(grown, "grown.textproto", testing::environment()).value();
   const RlReport growing = run_rl(scenario, in_process(scenario));
-  REQUIRE(growing.run->points.size() == 2);
-  const double first = growing.run->points[0].length.value(), last = growing.run->points[1].length.value();
-  CHECK(first < last);
-  CHECK_THAT((growing.run->time.steady - growing.run->evaluation).value(),
-             WithinRel(25 * (first + last) + 50 * last, 1e-9));
+  // Points are added where lengths grow by more than half from one to the next.
+  const std::vector<RlRunPoint>& points = growing.run->points;
+  REQUIRE(points.size() == 5);
+  double steps = (100 - points.back().step) * points.back().length.value();
+  for (std::size_t i = 1; i < points.size(); ++i) {
+    CHECK(points[i].mean <= 1.5 * points[i - 1].mean);
+    CHECK_THAT(points[i].mean, WithinRel(100 + 6 * points[i].step, 1e-9));  // on the line that is stated
+    steps += (points[i].step - points[i - 1].step) / 2 * (points[i].length + points[i - 1].length).value();
+  }
+  CHECK(points.front().length < points.back().length);
+  CHECK_THAT((growing.run->time.steady - growing.run->evaluation).value(), WithinRel(steps, 1e-9));
+  // Evaluations write answers of the length of their day: ten, the last five of 400 tokens.
+  const std::string level = along("growth { step: 0 mean: 400 }");
+  const Scenario even = resolve_text(level, "level.textproto", testing::environment()).value();
+  CHECK(growing.run->evaluation < 0.95 * run_rl(even, in_process(even)).run->evaluation);
   CHECK(growing.run->evaluation > Seconds(0));
 }
 

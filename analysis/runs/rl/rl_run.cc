@@ -46,8 +46,30 @@ RlConfig at_point(const RlConfig& config, const GrowthPoint& point) {
   out.answer.mean = point.mean;
   out.answer.most = point.most.value_or(out.answer.most);
   out.answer.least = std::min(out.answer.least, out.answer.mean);
-  out.replayed_steps = 1;
   out.reference_every = 0;  // counted over the whole run
+  return out;
+}
+
+/// The curve of lengths with points between those that are stated: what a step takes grows less than in proportion to
+/// its answers, so that a straight line from short ones to long ones runs below it.
+std::vector<GrowthPoint> refined(const std::vector<GrowthPoint>& stated) {
+  constexpr double kLargestRatio =
+      1.5;  // of the means of neighbours: 0.5 % of a step on a line from 500 to 1,500 tokens
+  std::vector<GrowthPoint> out;
+  std::optional<double> most;
+  for (std::size_t i = 0; i < stated.size(); ++i) {
+    if (i > 0 && stated[i].step > stated[i - 1].step + 1) {
+      const GrowthPoint &from = stated[i - 1], &to = stated[i];
+      const double ratio = std::abs(std::log(to.mean / from.mean));
+      const int pieces = static_cast<int>(std::ceil(ratio / std::log(kLargestRatio) - 1e-9));
+      for (int k = 1; k < pieces; ++k) {
+        const double mean = from.mean * std::pow(to.mean / from.mean, static_cast<double>(k) / pieces);
+        out.push_back({from.step + (to.step - from.step) * (mean - from.mean) / (to.mean - from.mean), mean, most});
+      }
+    }
+    if (stated[i].most) most = stated[i].most;
+    out.push_back({stated[i].step, stated[i].mean, most});
+  }
   return out;
 }
 
@@ -90,7 +112,7 @@ Seconds along(const std::vector<RlRunPoint>& points, double steps) {
 /// The loops that a projection replays.
 std::vector<RlConfig> projected_loops(const RlScenario& rl) {
   std::vector<RlConfig> out;
-  for (const GrowthPoint& point : rl.loop.run.growth) out.push_back(at_point(rl.loop, point));
+  for (const GrowthPoint& point : refined(rl.loop.run.growth)) out.push_back(at_point(rl.loop, point));
   if (!out.empty() || !rl.loop.with_reference() || rl.loop.reference_every == 0) return out;
   out.push_back(rl.loop);
   out.back().reference_every = 0;
@@ -103,9 +125,9 @@ RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOpti
   RlRunProjection run;
   run.steps = config.steps;
   const std::vector<RlConfig> loops = projected_loops(rl);
-  for (std::size_t i = 0; i < config.growth.size(); ++i)
-    run.points.push_back(
-        {config.growth[i].step, config.growth[i].mean, step_at(machine, loops[i], rl.rollout.replicas, tally)});
+  const std::vector<GrowthPoint> curve = refined(config.growth);
+  for (std::size_t i = 0; i < curve.size(); ++i)
+    run.points.push_back({curve[i].step, curve[i].mean, step_at(machine, loops[i], rl.rollout.replicas, tally)});
   const bool replaced = rl.loop.with_reference() && rl.loop.reference_every > 0;
   if (run.points.empty()) {
     const Seconds length = replaced ? step_at(machine, loops.front(), rl.rollout.replicas, tally) : report.step.length;
@@ -114,7 +136,12 @@ RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOpti
   run.time.steady = along(run.points, run.steps);
   if (replaced) run.time.steady += std::floor(run.steps / rl.loop.reference_every) * machine.reference_copy();
   if (config.evaluation_every > 0) {
-    run.evaluation = config.steps / config.evaluation_every * machine.write_answers(rl.loop, config.evaluation_answers);
+    // Answers of an evaluation are as long as those of the step that it follows.
+    std::vector<RlRunPoint> evaluations = run.points;
+    for (std::size_t i = 0; i < evaluations.size(); ++i)
+      evaluations[i].length = machine.write_answers(curve.empty() ? rl.loop : loops[i], config.evaluation_answers);
+    const double times = std::floor(config.steps / config.evaluation_every);
+    run.evaluation = times * (along(evaluations, run.steps) / run.steps);
     run.time.steady += run.evaluation;
   }
   run.time = with_interruptions(run.time, rl.gpus(), report.scenario.resilience);
