@@ -59,7 +59,9 @@ class Resolver : private ResolveState {
   }
 
   Scenario resolve() {
-    lay_cluster_over_its_base();
+    if (in_.has_cluster()) lay_over_its_base(*in_.mutable_cluster(), "cluster.");
+    if (in_.rl().has_rollout_cluster())
+      lay_over_its_base(*in_.mutable_rl()->mutable_rollout_cluster(), "rl.rollout_cluster.");
     check_fields(in_, "", places_, names_of(libraries_), true, faults_);
     framework();
     engines();
@@ -82,15 +84,15 @@ class Resolver : private ResolveState {
   }
 
  private:
-  void lay_cluster_over_its_base() {
-    if (!in_.cluster().has_base() || !libraries_.find(LibraryKind::clusters, in_.cluster().base())) return;
+  void lay_over_its_base(proto::Cluster& cluster, const std::string& path) {
+    if (!cluster.has_base() || !libraries_.find(LibraryKind::clusters, cluster.base())) return;
     gather([&] {
-      const auto base = load_entry<proto::Cluster>(libraries_, in_.cluster().base());
-      const proto::Cluster own = in_.cluster();
-      *in_.mutable_cluster() = base.message;
-      lay_over(*in_.mutable_cluster(), own);
+      const auto base = load_entry<proto::Cluster>(libraries_, cluster.base());
+      const proto::Cluster own = cluster;
+      cluster = base.message;
+      lay_over(cluster, own);
       Places places = places_;
-      places_.overlay(base.places, "cluster.");
+      places_.overlay(base.places, path);
       places_.overlay(places);
     });
   }

@@ -157,6 +157,9 @@ TEST_CASE("each slip in a loop has its diagnostic", "[scenarios][rl]") {
           {"rl.placement=separate"},
           "rl.rollout.count: found 16 GPUs beside 16 of training.plan, expected at most the 16 GPUs of the cluster "
           "together"},
+      LoopSlip{"a cluster for the engine without a network",
+               {"rl.placement=separate", "rl.rollout_cluster.node=hgx-h20", "rl.rollout_cluster.nodes=2"},
+               "rl.rollout_cluster.fabric: found nothing, expected one of"},
       LoopSlip{"updates in a stream on shared GPUs",
                {"rl.asynchrony.stream_updates=true"},
                "rl.asynchrony.stream_updates: found true, expected placement: \"separate\""},

@@ -177,13 +177,9 @@ class RlLoader : private RlDraft {
   void elsewhere() {
     if (out_->loop.placement != RlPlacement::separate)
       return fault("rollout_cluster", "a cluster for the engine alone", "placement: \"separate\" beside it");
+    if (!sound("rollout_cluster")) return;
+    const Entry<proto::Cluster> entry{in_.rollout_cluster().base(), in_.rollout_cluster(), *context_.places, {}, {}};
     try {
-      Entry<proto::Cluster> entry{in_.rollout_cluster().base(), in_.rollout_cluster(), *context_.places, {}, {}};
-      if (!entry.message.base().empty()) {
-        const proto::Cluster own = entry.message;
-        entry.message = load_entry<proto::Cluster>(*context_.libraries, own.base()).message;
-        lay_over(entry.message, own);
-      }
       out_->rollout_cluster = cluster_spec(entry, "rl.rollout_cluster.", *context_.libraries, faults_);
     } catch (const InputError& error) {
       faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
