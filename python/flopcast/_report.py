@@ -33,8 +33,14 @@ class Part(dict):
         except KeyError:
             raise AttributeError(_no_such("part", name, self)) from None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(_READ_ONLY)
+
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
+
+
+_READ_ONLY = "what a report says is not set; another input is another run: run(..., set={...})"
 
 
 def _no_such(what: str, name: str, names: Any) -> str:
@@ -115,9 +121,15 @@ class Report:
     """What a run found. The fields of the JSON report are attributes: `report.training.step_time_s`. Immutable; may be
     read by several threads at once."""
 
+    _report: _flopcast.Report
+    _tree: Optional[Part]
+
     def __init__(self, report: _flopcast.Report) -> None:
-        self._report = report
-        self._tree: Optional[Part] = None
+        object.__setattr__(self, "_report", report)
+        object.__setattr__(self, "_tree", None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(_READ_ONLY)
 
     def json(self) -> str:
         """What `flopcast run --json` writes."""
@@ -131,7 +143,7 @@ class Report:
         """The JSON report as nested dictionaries, whose keys are attributes too. Made when it is first asked for."""
         if self._tree is None:
             import json
-            self._tree = json.loads(self.json(), object_pairs_hook=Part)
+            object.__setattr__(self, "_tree", json.loads(self.json(), object_pairs_hook=Part))
         return self._tree
 
     def metrics(self) -> dict[str, Any]:

@@ -60,36 +60,43 @@ def _listed(name: str, values: Iterable[str]) -> Optional[str]:
 
 
 def plan(source: Source, *, open: Iterable[str] = (), keep: Iterable[str] = (), slo: Optional[str] = None,
-         set: Sets = None, folders: Iterable[str] = (), workers: Optional[int] = None) -> Part:
+         why: Iterable[str] = (), set: Sets = None, folders: Iterable[str] = (), workers: Optional[int] = None) -> Part:
     """The best plan of a training step, deployment of a service, or layout of a loop, as `flopcast plan --json`.
 
     source: a file, a name of the libraries, or the text of a scenario. open, keep: what is varied though it is stated,
-    and what is not varied. slo: of a service. Faults raise InputError, and so does a space in which nothing fits.
+    and what is not varied. slo: of a service. why: "plan.tensor=8", ...: what becomes of plans with it. Faults raise
+    InputError, and so does a space in which nothing fits.
     """
     options = [("--open", _listed("open", open)), ("--keep", _listed("keep", keep)), ("--slo", slo), ("-j", workers)]
+    options += [("--why", value) for value in _texts("why", why)]
     return _study("plan", [source], options, set, folders)
 
 
 def size(source: Source, *, deadline: Optional[str] = None, budget: Optional[float] = None,
-         nodes: Iterable[str] = (), date: Optional[str] = None, slo: Optional[str] = None, set: Sets = None,
-         folders: Iterable[str] = (), workers: Optional[int] = None) -> Part:
+         nodes: Iterable[str] = (), allowed_for: Optional[str] = None, date: Optional[str] = None,
+         slo: Optional[str] = None, ratio: bool = False, set: Sets = None, folders: Iterable[str] = (),
+         workers: Optional[int] = None) -> Part:
     """The smallest cluster for a run of training or RL, or deployment of a service, as `flopcast size --json`.
 
-    deadline: "60d", budget: US dollars, nodes: kinds to try, date: of rents. slo: of a service. Where nothing does,
-    InputError says what is missing.
+    deadline: "60d", budget: US dollars, nodes: kinds to try, allowed_for: "china", chips that may be sold there, date:
+    of rents, rules and launches. slo: of a service; ratio: instead its best ratio of prefill to decode replicas. Where
+    nothing does, InputError says what is missing.
     """
-    options = [("--deadline", deadline), ("--budget", budget), ("--nodes", _listed("nodes", nodes)), ("--date", date),
-               ("--slo", slo), ("-j", workers)]
+    options = [("--deadline", deadline), ("--budget", budget), ("--nodes", _listed("nodes", nodes)),
+               ("--allowed-for", allowed_for), ("--date", date), ("--slo", slo), ("--ratio", ratio), ("-j", workers)]
     return _study("size", [source], options, set, folders)
 
 
 def compare(*sources: Source, causes: Iterable[str] = (), measure: Optional[str] = None, set: Sets = None,
-            folders: Iterable[str] = (), workers: Optional[int] = None) -> Part:
+            to: Sets = None, folders: Iterable[str] = (), workers: Optional[int] = None) -> Part:
     """Scenarios side by side, their difference attributed to causes, as `flopcast compare --json`.
 
-    sources: two or more scenarios, or one with causes by name, or one study.
+    sources: two or more scenarios, or one with causes by name, or one study. set: changes in all of them, to: in all but
+    the first, or, of one scenario, what it is compared with.
     """
+    from . import _overrides
     options = [("--cause", cause) for cause in _texts("causes", causes)]
+    options += [("--to", assignment) for assignment in _overrides(to)]
     options += [("--measure", measure), ("--workers", workers)]
     return _study("compare", sources, options, set, folders)
 

@@ -58,6 +58,9 @@ def test_fields_are_attributes():
     assert "step_time_s" in dir(report.training) and "training" in dir(report)
     with pytest.raises(AttributeError, match="did you mean 'step_time_s'"):
         report.training.step_times_s
+    for part in (report, report.training):
+        with pytest.raises(AttributeError, match="what a report says is not set"):
+            part.step_time_s = 3
     with pytest.raises(AttributeError, match="serving"):
         report.serving
     assert report.text() == str(report) and "<pre>" in report._repr_html_() and "small" in repr(report)

@@ -23,6 +23,15 @@ def test_a_loop_is_run_planned_sized_compared_and_explained():
     assert flopcast.explain(name, set=SMALL)
 
 
+def test_one_scenario_is_compared_with_itself_changed_and_asked_why_not_another_plan():
+    step = {"training.batch.sequences": 64}
+    longer = flopcast.compare("llama_3_1_8b_64_h100", set=step, to={"training.recompute.full_layer": True}, workers=1)
+    assert longer.waterfalls[0].end > longer.waterfalls[0].start
+    found = flopcast.plan("llama_3_1_8b_64_h100", open=["plan.tensor", "plan.data", "plan.pipeline"],
+                          why=["plan.tensor=8"], set=step, workers=1)
+    assert found.why[0].verdict == "slower"
+
+
 def test_money_rules_curves_and_texts(tmp_path):
     chip = flopcast.policy_classify("h20", date="2024-06-01").chips[0]
     assert chip.chip == "h20"
