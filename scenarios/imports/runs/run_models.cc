@@ -106,12 +106,12 @@ void take_shape(const RunShape& shape, const Libraries& libraries, ForeignSettin
   if (!alike_names.empty()) {
     const std::string called = run_setting_name(shape.called);
     // Norms of heads, a family that a name tells ("Llama2Tokenizer", "llama_7b"); what was trained further has the
-    // shape of what it was trained from, and more of a name.
+    // shape of what it was trained from. Else the first by its name: the others are said.
     const auto further = [&](const std::string& name) {
       const bool norms = libraries.model(name).attention.head_norms != HeadNorms::none;
       const bool family = called.find(name.substr(0, name.find('-'))) != std::string::npos;
       const bool variant = !load_entry<proto::Model>(libraries, name).changed.empty();
-      return std::tuple(norms != shape.head_norms, !family, variant, name.size());
+      return std::tuple(norms != shape.head_norms, !family, variant);
     };
     job.model = *std::ranges::min_element(alike_names, {}, further);
     std::string others;
