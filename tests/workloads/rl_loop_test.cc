@@ -326,6 +326,22 @@ TEST_CASE("settling: waves are counted whole, the beginning is not, and what nev
   CHECK(first_counted(steps(2, wave, never), config) == 0);
 }
 
+TEST_CASE("ahead, a loop that its rewards hold up takes as long as they do", "[rl]") {
+  RlConfig config = small_loop();
+  config.placement = RlPlacement::separate;
+  config.reward.pool.workers = 4;
+  config.reward.pool.time = Seconds(1);  // 96 answers: 24 s a step, more than anything else takes
+  for (const InFlight in_flight : {InFlight::finish, InFlight::recompute, InFlight::keep}) {
+    config.asynchrony = {1.0, in_flight, false};
+    const RlOutcome found = loop_of(config);
+    const double steps = static_cast<double>(found.counted().size());
+    const Seconds length = found.counted().back().end - found.counted().front().begin;
+    INFO(static_cast<int>(in_flight) << ", " << steps << " steps counted");
+    CHECK(length.value() / steps >= 24 * 0.99);
+    CHECK(length.value() / steps <= 24 * 1.03);
+  }
+}
+
 TEST_CASE("interrupted answers are written to the end, once", "[rl]") {
   RlConfig config = small_loop();
   config.placement = RlPlacement::separate;

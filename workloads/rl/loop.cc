@@ -195,6 +195,7 @@ void RlLoop::written(std::uint32_t index, Seconds now) {
 
 void RlLoop::rewarded(std::uint32_t index) {
   ++rewarded_;
+  ++step_.rewarded;
   const std::uint32_t g = samples_[index].group;
   Group& group = groups_[g];
   if (--group.open > 0) return;

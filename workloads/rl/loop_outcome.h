@@ -67,6 +67,7 @@ struct RlStep {
   std::int64_t thrown_away = 0, thrown_tokens = 0;    ///< answers of groups without signal, and theirs
   std::int64_t interrupted = 0;                       ///< answers
   std::int64_t tool_calls = 0;                        ///< begun
+  std::int64_t rewarded = 0;                          ///< answers, of later steps too
   std::int64_t timed_out_rewards = 0;                 ///< answers whose reward ran into its time-out
   std::int64_t timed_out_tools = 0;                   ///< of the calls of tools
   std::int64_t taken_over = 0;                        ///< answers, by replicas that had nothing to do

@@ -6,8 +6,8 @@
 namespace flopcast {
 namespace {
 
-/// Tokens written and gone that are as many, and halves of what counts that take as long. The step of a loop that its
-/// engine holds up is off by as much as the former.
+/// Tokens written and answers rewarded that are as many as are gone, and halves of what counts that take as long. The
+/// step of a loop that its engine or its rewards hold up is off by as much as the former.
 constexpr double kLevel = 0.01, kSameHalves = 0.03;
 /// Rounds that are replayed at least, and before a loop is given up; twice as many as are asked for are never too many.
 constexpr int kLeastRounds = 4, kMostRounds = 32;
@@ -36,7 +36,18 @@ double written_over_gone(std::span<const RlStep> steps) {
   return written > 0 && gone > 0 ? written / gone : 1;
 }
 
-bool settled(std::span<const RlStep> counted) { return std::abs(written_over_gone(counted) - 1) <= kLevel; }
+double rewarded_over_gone(std::span<const RlStep> steps) {
+  double rewarded = 0, gone = 0;
+  for (const RlStep& step : steps) {
+    rewarded += static_cast<double>(step.rewarded);
+    gone += static_cast<double>(step.answers + step.thrown_away);
+  }
+  return rewarded > 0 && gone > 0 ? rewarded / gone : 1;
+}
+
+bool settled(std::span<const RlStep> counted) {
+  return std::abs(written_over_gone(counted) - 1) <= kLevel && std::abs(rewarded_over_gone(counted) - 1) <= kLevel;
+}
 
 int least_steps(const RlConfig& config) {
   if (config.asynchrony.staleness <= 0) return std::max(1, config.replayed_steps);

@@ -17,6 +17,8 @@ namespace flopcast {
 
 /// Tokens that the engine wrote in these steps over those that were trained on or thrown away; 1: nothing was written.
 double written_over_gone(std::span<const RlStep> steps);
+/// Answers that were rewarded in them over those that were trained on or thrown away; 1: none was.
+double rewarded_over_gone(std::span<const RlStep> steps);
 
 /// Steps that are replayed at least.
 int least_steps(const RlConfig& config);

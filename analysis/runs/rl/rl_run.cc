@@ -176,14 +176,12 @@ std::string replayed_note(const RlReport& report) {
   }
   if (report.rl().loop.asynchrony.staleness <= 0) return out;  // loops that wait have the same answers
   out += noise_note(report);
-  const double level = written_over_gone(report.steps);
-  if (settled(report.steps))
-    return out + fmt::format("; in these the engine writes {} of the tokens that are trained on or thrown away",
-                             format_percent(level, 1));
-  return out + fmt::format(
-                   "; it has not settled: in these the engine writes {} of the tokens that are trained on or thrown "
-                   "away (rl.replayed_steps: more)",
-                   format_percent(level, 1));
+  const std::string level = fmt::format(
+      "in these the engine writes {} of the tokens that are trained on or thrown away, and {} of the answers "
+      "are rewarded",
+      format_percent(written_over_gone(report.steps), 1), format_percent(rewarded_over_gone(report.steps), 1));
+  if (settled(report.steps)) return out + "; " + level;
+  return out + "; it has not settled: " + level + " (rl.replayed_steps: more)";
 }
 
 /// GPUs of the clusters that have no part in the loop.
