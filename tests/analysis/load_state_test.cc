@@ -110,6 +110,34 @@ TEST_CASE("one replica that drowns while others stand their load is an overload"
   CHECK(drowning.output_rate > 0.3 * sound.output_rate);
 }
 
+TEST_CASE("a queue that is cut does not grow: what it loses tells", "[analysis][serving]") {
+  LoadEvidence cut;
+  cut.arrivals = Seconds(600);
+  cut.turned_away = 0.001;  // a burst met a full queue
+  CHECK(judge(cut) == LoadState::stable);
+  cut.turned_away = 0.02;
+  CHECK(judge(cut) == LoadState::overloaded);
+  cut.turned_away = 0;
+  cut.dropped = 0.9;
+  cut.busy = 0.3;  // deadlines that no replica meets, however little comes
+  CHECK(judge(cut) == LoadState::stable);
+  cut.busy = 1;
+  CHECK(judge(cut) == LoadState::overloaded);
+}
+
+TEST_CASE("a deadline that drops nobody changes nothing", "[analysis][serving]") {
+  const auto run = [](const std::string& deadline) {
+    std::vector<std::string> sets{"serving.traffic.requests=200"};
+    if (!deadline.empty()) sets.push_back("serving.traffic.stream[0].deadline=" + deadline);
+    return run_serving(testing::resolved("llama_3_1_70b_serving_8_h100", sets), {});
+  };
+  const ServingReport without = run(""), with = run("30 d");
+  CHECK(with.all.expired.requests == 0);
+  CHECK(with.totals.end == without.totals.end);
+  CHECK(with.energy == without.energy);
+  CHECK(with.totals.pools.front().up_time == without.totals.pools.front().up_time);
+}
+
 TEST_CASE("a queue that grows slowly and never shrinks is an overload", "[analysis][serving]") {
   LoadEvidence slow;  // 3 % above the capacity for ten minutes: the last request waits for 18 s
   slow.arrivals = Seconds(600);

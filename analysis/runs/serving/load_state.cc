@@ -28,7 +28,11 @@ std::string_view name(LoadState state) {
 LoadEvidence load_evidence(const SessionTotals& totals) {
   const ClassMetrics all = totals.metrics.all();
   LoadEvidence out;
-  out.queues_full = all.rejected.requests > static_cast<std::int64_t>(totals.too_long);
+  const auto share = [&](std::int64_t requests) {
+    return all.left() > 0 ? static_cast<double>(requests) / static_cast<double>(all.left()) : 0;
+  };
+  out.turned_away = share(all.rejected.requests - static_cast<std::int64_t>(totals.too_long));
+  out.dropped = share(all.expired.requests);
   out.none_answered = all.arrived.requests > 0 && all.completed.requests == 0;
   out.unfinished = totals.cut && totals.live > 0;
   const Seconds begin = totals.begin, end = std::max(begin, totals.backlog.until());
@@ -63,8 +67,9 @@ bool replica_drowns(const LoadEvidence& e) {
 }
 
 LoadState judge(const LoadEvidence& e) {
-  constexpr double kBacklogShare = 0.08, kGrowth = 1.3, kBusy = 0.85;
-  if (e.queues_full || e.none_answered || e.unfinished || replica_drowns(e)) return LoadState::overloaded;
+  constexpr double kBacklogShare = 0.08, kGrowth = 1.3, kBusy = 0.85, kCut = 0.01;
+  if (e.turned_away > kCut || (e.dropped > kCut && e.busy > kBusy)) return LoadState::overloaded;
+  if (e.none_answered || e.unfinished || replica_drowns(e)) return LoadState::overloaded;
   if (e.backlog > kBacklogShare * e.arrivals && e.waiting_late > kGrowth * e.waiting_before)
     return LoadState::overloaded;
   constexpr double kSlowShare = 0.02, kSlowGrowth = 1.25, kSlowBusy = 0.95, kFull = 0.98;

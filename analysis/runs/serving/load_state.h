@@ -11,13 +11,15 @@ enum class LoadState : std::uint8_t {
   stable,      ///< requests are served as they come
   backlogged,  ///< replicas are busy, and requests wait longer for their turn than they are then worked on; or replicas
                ///< are full and the queue has grown all along, by no more than chance may bring at the capacity
-  overloaded,  ///< they come faster than they leave: queues grow to the last arrival, or are full
+  overloaded,  ///< they come faster than they leave: queues grow to the last arrival, are full, or lose requests to
+               ///< their deadlines
 };
 std::string_view name(LoadState state);
 
 /// What a run shows of its queues.
 struct LoadEvidence {
-  bool queues_full = false;    ///< requests were turned away for it
+  double turned_away = 0;      ///< share of the requests, by full queues
+  double dropped = 0;          ///< share of the requests, at their deadlines
   bool none_answered = false;  ///< requests came, and not one was answered to the end in time
   bool unfinished = false;     ///< requests were inside when the session met the end of its clock
   Seconds arrivals;            ///< from the first to the last
@@ -37,7 +39,9 @@ LoadEvidence load_evidence(const SessionTotals& totals);
 /// At a load of rho times the capacity, what waits at the end takes rho - 1 of the arrivals' time to be worked off,
 /// whatever the deployment: overloaded from 8 % on, provided that the queue has grown, as a burst's has not. A smaller
 /// excess shows in long runs: overloaded from 2 % on, or from more than chance brings, where the queue has grown from
-/// quarter to quarter, as one that only grows does (by 5/3 and 7/5), and replicas have been busy.
+/// quarter to quarter, as one that only grows does (by 5/3 and 7/5), and replicas have been busy. A queue that is cut,
+/// at its length or at deadlines, does not grow: overloaded where that is more than one request in a hundred, and, of
+/// deadlines, replicas are busy; others may just be too near.
 LoadState judge(const LoadEvidence& evidence);
 
 /// A replica works at what it was sent for longer than requests came at all, and at a small part of the others' pace:

@@ -21,6 +21,8 @@ GroupJobs::GroupJobs(const ReplicaConfig& replica, JobTable& jobs, const TokenPa
 
 void GroupJobs::publish() {
   ReplicaState::Groups& all = state->groups;
+  // Dates of requests that have been answered wake nobody: means over time would go on to the last of them.
+  if (only_decodes() && decode.size() == 0) deadlines.clear();
   const bool quiet = only_decodes() && fresh.empty() && deadlines.next() == kNeverTick;
   all.quiet_until[number] = quiet ? decode.quiet_until() : 0;
   all.decoding[number] = decode.size();
