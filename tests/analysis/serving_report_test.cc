@@ -5,6 +5,8 @@
 
 #include "analysis/render/text/format.h"
 #include "analysis/runs/serving/serving_spread.h"
+#include "scenarios/resolve/change_work.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"
@@ -98,6 +100,43 @@ TEST_CASE("a die that nobody measured widens the range of a service", "[analysis
   CHECK(wider.rows == 100);
   // Servers that were all slower than predicted say nothing of the other side.
   CHECK(widened({1.1, 1.3, 100}, 0.27).low == Approx(std::exp(-1.645 * 0.27)));
+}
+
+TEST_CASE("ranges of a service come from figures with as much evidence, and without any are the wider",
+          "[analysis][serving]") {
+  const std::string head = "seen,source,engine,gpu,die,model,at_once,of,unit,measured,predicted\n";
+  // A known source of model m; errors of others on m, and on models of their own.
+  std::string table = head + ",before,vllm-0.9,H100,GH100,m,,,,,\n";
+  for (const std::string source : {"a", "b", "c", "d"}) {
+    table += source + "," + source + ",vllm-0.12,H100,GH100,m,many,tpot,ms,110,100\n";
+    table += source + "," + source + ",vllm-0.12,H100,GH100,of-" + source + ",many,rate,tok/s,100,200\n";
+    table += source + "," + source + ",vllm-0.12,H100,GH100,m,few,ttft,ms,80,100\n";
+  }
+  Scenario scenario = testing::resolved("llama_3_1_70b_serving_8_h100");
+  const auto width = [&](const std::string& model, double requests) {
+    change_serving(scenario, [&](ServingScenario& serving) {
+      for (PoolSpec& pool : serving.pools) {
+        pool.engine.name = "vllm-0.18";
+        pool.engine.model.name = model;
+      }
+    });
+    const ServingSpread spread = serving_spreads(table, "t.csv", scenario).at(requests);
+    CHECK(spread.tpot.low * spread.tpot.high == Approx(1));
+    return std::log(spread.tpot.high);
+  };
+  // Errors of 10 % where the model is known from elsewhere, of twice as much time where it is not.
+  CHECK(width("m", 100) == Approx(std::log(1.1)));
+  CHECK(width("other", 100) == Approx(std::log(2)));
+  CHECK(serving_spreads(table, "t.csv", scenario).few.tpot.rows == 0);  // no figure of few requests at once
+  CHECK(serving_spreads(table, "t.csv", scenario).few.ttft.rows == 4);
+  CHECK_THROWS_WITH(serving_spreads(test::replaced(table, "many,rate", "much,rate"), "t.csv", scenario),
+                    ContainsSubstring("few or many"));
+}
+
+TEST_CASE("figures of one source count as fewer than as many of different ones", "[analysis][serving]") {
+  CHECK(mean_size({}) == 0);
+  CHECK(mean_size({{"a", -0.2}, {"b", 0.4}}) == Approx(0.3));
+  CHECK(mean_size({{"a", 0.2}, {"a", 0.2}, {"a", 0.2}, {"b", 0.4}}) == Approx((1.5 * 0.2 + 0.4) / 2.5));
 }
 
 TEST_CASE("users in step are warned of, a benchmark's client and its warm-up are named", "[analysis][serving]") {
