@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <sstream>
 
+#include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/runs/serving/serving_spread.h"
 #include "scenarios/resolve/change_work.h"
@@ -10,6 +12,7 @@
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
@@ -131,6 +134,45 @@ TEST_CASE("ranges of a service come from figures with as much evidence, and with
   CHECK(serving_spreads(table, "t.csv", scenario).few.ttft.rows == 4);
   CHECK_THROWS_WITH(serving_spreads(test::replaced(table, "many,rate", "much,rate"), "t.csv", scenario),
                     ContainsSubstring("few or many"));
+}
+
+TEST_CASE("without the figures of a source, ranges from the others cover some nine in ten of them",
+          "[analysis][serving]") {
+  const std::string text = testing::contents(testing::source_dir() + "/analysis/data/serving_spread.csv");
+  const CsvTable csv = parse_csv(text, "serving_spread.csv");
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  std::map<std::string, std::string> without;  // the table, by the source left out
+  for (std::size_t i = 0; i < csv.size(); ++i) without[csv.text(i, "source")];
+  for (auto& [source, rest] : without) {
+    std::vector<std::string> kept = lines;
+    for (std::size_t i = 0; i < csv.size(); ++i)
+      if (csv.text(i, "source") == source) kept[static_cast<std::size_t>(csv.line(i)) - 1].clear();
+    for (const std::string& line : kept)
+      if (!line.empty()) rest += line + "\n";
+  }
+  Scenario scenario = testing::resolved("llama_3_1_70b_serving_8_h100");
+  int covered = 0, all = 0;
+  for (std::size_t i = 0; i < csv.size(); ++i) {
+    if (csv.text(i, "predicted").empty()) continue;
+    scenario.cluster.node.gpu.die = csv.text(i, "die");
+    change_serving(scenario, [&](ServingScenario& serving) {
+      for (PoolSpec& pool : serving.pools) {
+        pool.engine.name = csv.text(i, "engine");
+        pool.engine.model.name = csv.text(i, "model");
+      }
+    });
+    const ServingSpreads spreads = serving_spreads(without.at(csv.text(i, "source")), "t.csv", scenario);
+    const ServingSpread& spread = csv.text(i, "at_once") == "few" ? spreads.few : spreads.many;
+    const TimeSpread& range = csv.text(i, "of") == "ttft" ? spread.ttft : spread.tpot;
+    const double ratio = csv.number(i, "measured") / csv.number(i, "predicted");
+    ++all;
+    if (ratio >= range.low && ratio <= range.high) ++covered;  // as far to both sides: rates need no turning
+  }
+  CHECK(all >= 164);
+  CHECK(covered >= 0.85 * all);
+  CHECK(covered <= 0.95 * all);
 }
 
 TEST_CASE("figures of one source count as fewer than as many of different ones", "[analysis][serving]") {
