@@ -56,9 +56,9 @@ PowerModel EnvironmentData::power(const std::string& architecture) const {
   return find_power_model(table, kPowerFile, architecture);
 }
 
-ServingSpread EnvironmentData::serving_spread(const Scenario& scenario) const {
+ServingSpreads EnvironmentData::serving_spreads(const Scenario& scenario) const {
   const std::string& table = spread_.get([&] { return read_text_file(required_file(libraries_, kSpreadFile)); });
-  return flopcast::serving_spread(table, kSpreadFile, scenario, error_of_die(scenario, *step_errors()));
+  return flopcast::serving_spreads(table, kSpreadFile, scenario, error_of_die(scenario, *step_errors()));
 }
 
 std::shared_ptr<const StepErrors> EnvironmentData::step_errors() const {

@@ -52,7 +52,7 @@ class EnvironmentData {
   const TrainingCalibration& training() const;
   std::shared_ptr<const EngineConstants> engine() const;
   PowerModel power(const std::string& architecture) const;
-  ServingSpread serving_spread(const Scenario& scenario) const;
+  ServingSpreads serving_spreads(const Scenario& scenario) const;
   std::shared_ptr<const StepErrors> step_errors() const;
   std::shared_ptr<const RunLosses> run_losses() const;
   const PriceBook& prices() const;

@@ -128,7 +128,7 @@ RlOptions rl_options(const Scenario& scenario, const Environment& environment, c
 ServingOptions serving_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings) {
   ServingOptions options;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
-  options.spread = environment.data().serving_spread(scenario);
+  options.spreads = environment.data().serving_spreads(scenario);
   const auto teller = std::make_shared<Teller>(settings);
   teller->begin("requests", "requests");
   const std::uint64_t expected =

@@ -197,8 +197,9 @@ TEST_CASE("ranges of latency: waiting goes with the time per token, the rest wit
 
 TEST_CASE("the range of first tokens is wide near saturation alone", "[analysis][serving]") {
   ServingOptions options;
-  options.spread.ttft = {0.7, 1.5, 50};
-  options.spread.tpot = {0.8, 1.4, 50};
+  options.spreads.many.ttft = {0.7, 1.5, 50};
+  options.spreads.many.tpot = {0.8, 1.4, 50};
+  options.spreads.few = options.spreads.many;
   const Scenario scenario =
       testing::resolved("llama_3_1_70b_serving_8_h100", std::vector<std::string>{"serving.traffic.requests=2000"});
   const auto width = [&](double rate, LoadState state) {

@@ -2,12 +2,17 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <sstream>
 
+#include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/runs/serving/serving_spread.h"
+#include "scenarios/resolve/change_work.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
@@ -98,6 +103,82 @@ TEST_CASE("a die that nobody measured widens the range of a service", "[analysis
   CHECK(wider.rows == 100);
   // Servers that were all slower than predicted say nothing of the other side.
   CHECK(widened({1.1, 1.3, 100}, 0.27).low == Approx(std::exp(-1.645 * 0.27)));
+}
+
+TEST_CASE("ranges of a service come from figures with as much evidence, and without any are the wider",
+          "[analysis][serving]") {
+  const std::string head = "seen,source,engine,gpu,die,model,at_once,of,unit,measured,predicted\n";
+  // A known source of model m; errors of others on m, and on models of their own.
+  std::string table = head + ",before,vllm-0.9,H100,GH100,m,,,,,\n";
+  for (const std::string source : {"a", "b", "c", "d"}) {
+    table += source + "," + source + ",vllm-0.12,H100,GH100,m,many,tpot,ms,110,100\n";
+    table += source + "," + source + ",vllm-0.12,H100,GH100,of-" + source + ",many,rate,tok/s,100,200\n";
+    table += source + "," + source + ",vllm-0.12,H100,GH100,m,few,ttft,ms,80,100\n";
+  }
+  Scenario scenario = testing::resolved("llama_3_1_70b_serving_8_h100");
+  const auto width = [&](const std::string& model, double requests) {
+    change_serving(scenario, [&](ServingScenario& serving) {
+      for (PoolSpec& pool : serving.pools) {
+        pool.engine.name = "vllm-0.18";
+        pool.engine.model.name = model;
+      }
+    });
+    const ServingSpread spread = serving_spreads(table, "t.csv", scenario).at(requests);
+    CHECK(spread.tpot.low * spread.tpot.high == Approx(1));
+    return std::log(spread.tpot.high);
+  };
+  // Errors of 10 % where the model is known from elsewhere, of twice as much time where it is not.
+  CHECK(width("m", 100) == Approx(std::log(1.1)));
+  CHECK(width("other", 100) == Approx(std::log(2)));
+  CHECK(serving_spreads(table, "t.csv", scenario).few.tpot.rows == 0);  // no figure of few requests at once
+  CHECK(serving_spreads(table, "t.csv", scenario).few.ttft.rows == 4);
+  CHECK_THROWS_WITH(serving_spreads(test::replaced(table, "many,rate", "much,rate"), "t.csv", scenario),
+                    ContainsSubstring("few or many"));
+}
+
+TEST_CASE("without the figures of a source, ranges from the others cover some nine in ten of them",
+          "[analysis][serving]") {
+  const std::string text = testing::contents(testing::source_dir() + "/analysis/data/serving_spread.csv");
+  const CsvTable csv = parse_csv(text, "serving_spread.csv");
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  std::map<std::string, std::string> without;  // the table, by the source left out
+  for (std::size_t i = 0; i < csv.size(); ++i) without[csv.text(i, "source")];
+  for (auto& [source, rest] : without) {
+    std::vector<std::string> kept = lines;
+    for (std::size_t i = 0; i < csv.size(); ++i)
+      if (csv.text(i, "source") == source) kept[static_cast<std::size_t>(csv.line(i)) - 1].clear();
+    for (const std::string& line : kept)
+      if (!line.empty()) rest += line + "\n";
+  }
+  Scenario scenario = testing::resolved("llama_3_1_70b_serving_8_h100");
+  int covered = 0, all = 0;
+  for (std::size_t i = 0; i < csv.size(); ++i) {
+    if (csv.text(i, "predicted").empty()) continue;
+    scenario.cluster.node.gpu.die = csv.text(i, "die");
+    change_serving(scenario, [&](ServingScenario& serving) {
+      for (PoolSpec& pool : serving.pools) {
+        pool.engine.name = csv.text(i, "engine");
+        pool.engine.model.name = csv.text(i, "model");
+      }
+    });
+    const ServingSpreads spreads = serving_spreads(without.at(csv.text(i, "source")), "t.csv", scenario);
+    const ServingSpread& spread = csv.text(i, "at_once") == "few" ? spreads.few : spreads.many;
+    const TimeSpread& range = csv.text(i, "of") == "ttft" ? spread.ttft : spread.tpot;
+    const double ratio = csv.number(i, "measured") / csv.number(i, "predicted");
+    ++all;
+    if (ratio >= range.low && ratio <= range.high) ++covered;  // as far to both sides: rates need no turning
+  }
+  CHECK(all >= 164);
+  CHECK(covered >= 0.85 * all);
+  CHECK(covered <= 0.95 * all);
+}
+
+TEST_CASE("figures of one source count as fewer than as many of different ones", "[analysis][serving]") {
+  CHECK(mean_size({}) == 0);
+  CHECK(mean_size({{"a", -0.2}, {"b", 0.4}}) == Approx(0.3));
+  CHECK(mean_size({{"a", 0.2}, {"a", 0.2}, {"a", 0.2}, {"b", 0.4}}) == Approx((1.5 * 0.2 + 0.4) / 2.5));
 }
 
 TEST_CASE("users in step are warned of, a benchmark's client and its warm-up are named", "[analysis][serving]") {

@@ -233,7 +233,6 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   const ServingScenario& serving = *scenario.serving;
   ServingReport report{};
   report.scenario = scenario;
-  report.spread = options.spread;
   std::vector<BuiltPool> pools = build_pools(scenario);
   SessionConfig config;
   config.levels = serving.levels;
@@ -289,10 +288,11 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   }
   report.state = judge(load_evidence(report.totals));
   rates(report);
-  if (options.spread.tpot.rows > 0 && report.all.tpot.count() > 0)
-    report.latency = latency_range(options.spread, means_of(report),
-                                   {means_of_twin(report, options.spread.tpot.high, options),
-                                    means_of_twin(report, options.spread.tpot.low, options)});
+  report.spread = options.spreads.at(report.answer_pool().mean_batch);
+  if (report.spread.tpot.rows > 0 && report.all.tpot.count() > 0)
+    report.latency = latency_range(report.spread, means_of(report),
+                                   {means_of_twin(report, report.spread.tpot.high, options),
+                                    means_of_twin(report, report.spread.tpot.low, options)});
   report.energy = energy_of(report, options.power);
   report.cost = cost_of(report, pools[serving.prompt_pool_index()]);
   const EngineConfig& answers = serving.answer_pool().engine;

@@ -108,7 +108,7 @@ struct SessionKeeper {
 
 struct ServingOptions {
   PowerModel power;
-  ServingSpread spread;                           ///< factors of 1: ranges are left out
+  ServingSpreads spreads;                         ///< factors of 1: ranges are left out
   ResultSink on_result;                           ///< of every request; may be empty
   std::function<bool(std::uint64_t)> keep_going;  ///< requests so far; false: stop
   SessionKeeper keeper;

@@ -1,5 +1,5 @@
-// How far measured servers lie from predictions: ranges of a serving report. Nine of ten measured runs of other engines
-// (analysis/data/serving_spread.csv) lie between the two factors of their kind.
+// How far measured servers lie from predictions: ranges of a serving report. Nine of ten published figures that nobody
+// had looked at when they were predicted (analysis/data/serving_spread.csv) lie between the two factors of their kind.
 #pragma once
 #include <optional>
 #include <string>
@@ -15,16 +15,29 @@ struct TimeSpread {
   int rows = 0;  ///< runs that it comes from
 };
 
+/// Of a first token's time while the engine works on it, and of a token's (or of what a full server takes for one).
 struct ServingSpread {
   TimeSpread ttft, tpot;
-  std::string kind;  ///< "models with experts, engine named"
+  std::string kind;  ///< "few requests at once, engine, GPU and model known from elsewhere"
 };
 
-/// The table's rows of the kind that is nearest to the scenario: experts or dense, engine named or not.
+/// By how many requests a replica answers at once. Few: it reads its weights for every token, and little else decides;
+/// many: batches, prompts in between, limits of the engine.
+struct ServingSpreads {
+  static constexpr double kFew = 4;
+  ServingSpread few, many;
+
+  const ServingSpread& at(double requests_at_once) const { return requests_at_once <= kFew ? few : many; }
+};
+
+/// From the table's errors on figures with as much evidence behind them as the scenario has: other sources than the
+/// figure's own were known for the same engine, die and model, or none were. Mean sizes of errors are a kind's own;
+/// how far beyond it nine of ten reach is that of all kinds together. Where a kind has too few sources, all evidence
+/// stands for it; without such evidence a range is never the narrower.
 /// @param table text of the file. @throws InputError for a malformed one.
 /// @param log_sd of the times of kernels, where nobody measured the GPU's die
-ServingSpread serving_spread(const std::string& table, const std::string& file, const Scenario& scenario,
-                             double log_sd = 0);
+ServingSpreads serving_spreads(const std::string& table, const std::string& file, const Scenario& scenario,
+                               double log_sd = 0);
 
 /// Mean times of one replay.
 struct LatencyMeans {
@@ -51,8 +64,13 @@ LatencyRange latency_range(const ServingSpread& spread, const LatencyMeans& here
 /// With an error of its own beside that of measured servers: both in the logarithm, as independent ones add up.
 TimeSpread widened(TimeSpread spread, double log_sd);
 
-/// The factors between which a further run lies nine times in ten, of `ratios` (measured over predicted): order
-/// statistics at 4 and 96 % of one more run. Fewer than 20 runs give their extremes.
-TimeSpread time_spread_of(std::vector<double> ratios);
+/// Logarithm of actual over predicted, of one figure.
+struct SourcedError {
+  std::string source;
+  double log_error = 0;
+};
+
+/// Mean size of errors. Those of one source go together: n of them count as n / (1 + (n - 1) / 2).
+double mean_size(const std::vector<SourcedError>& errors);
 
 }  // namespace flopcast

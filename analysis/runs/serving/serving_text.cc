@@ -65,7 +65,7 @@ std::string range_fact(const ServingReport& r, const TextStyle& style) {
   if (users_wait(r))
     text += fmt::format(", output {:.1f} to {:.1f} tokens/s per GPU", r.output_per_gpu / spread.tpot.high,
                         r.output_per_gpu / spread.tpot.low);
-  text += fmt::format(" (errors of {} measured runs of {})", spread.tpot.rows, spread.kind);
+  text += fmt::format(" (errors of {} published figures; {})", spread.tpot.rows, spread.kind);
   return fact(text, style);
 }
 
