@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "analysis/render/text/csv.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
@@ -47,10 +48,14 @@ TimeSpread widened(TimeSpread spread, double log_sd) {
   return spread;
 }
 
+const EngineConfig& answering_engine(const Scenario& scenario) {
+  return scenario.rl ? scenario.rl->rollout.engine : scenario.serving->answer_pool().engine;
+}
+
 ServingSpread serving_spread(const std::string& text, const std::string& file, const Scenario& scenario,
                              double log_sd) {
   const CsvTable table = parse_csv(text, file);
-  const EngineConfig& engine = scenario.serving->answer_pool().engine;
+  const EngineConfig& engine = answering_engine(scenario);
   const bool experts = engine.model.moe.experts > 0;
   std::vector<double> ttft, tpot;
   for (std::size_t i = 0; i < table.size(); ++i) {

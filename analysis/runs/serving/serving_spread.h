@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "scenarios/resolve/scenario.h"
+#include "workloads/serving/pricing/engine.h"
 
 namespace flopcast {
 
@@ -19,6 +20,9 @@ struct ServingSpread {
   TimeSpread ttft, tpot;
   std::string kind;  ///< "models with experts, engine named"
 };
+
+/// Of the replicas that write answers: a service's, or a loop's. @pre there are some
+const EngineConfig& answering_engine(const Scenario& scenario);
 
 /// The table's rows of the kind that is nearest to the scenario: experts or dense, engine named or not.
 /// @param table text of the file. @throws InputError for a malformed one.
