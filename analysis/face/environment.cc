@@ -3,6 +3,7 @@
 #include "scenarios/read/calibrations/engine_calibration.h"
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
 
 namespace flopcast {
@@ -14,8 +15,9 @@ constexpr char kSpreadFile[] = "analysis/data/serving_spread.csv";
 /// Of a die that nobody measured, the error of the products that its answers are mostly made of: with the efficiencies
 /// of another die prompts are as far off as those are, and decoding on a new generation was no nearer.
 double error_of_die(const Scenario& scenario, const StepErrors& errors) {
-  const EngineConfig& engine = scenario.serving->answer_pool().engine;
-  const KnownDie die = known_die(*scenario.kernels, scenario.cluster.node.gpu);
+  const EngineConfig& engine = answering_engine(scenario);
+  const ClusterSpec& cluster = scenario.rl ? scenario.rl->engine_cluster(scenario.cluster) : scenario.cluster;
+  const KnownDie die = known_die(*scenario.kernels, cluster.node.gpu);
   if (die == KnownDie::measured) return 0;
   const char* products = engine.model.moe.experts > 0                 ? "die_expert_gemm"
                          : engine.precision.linear != Precision::bf16 ? "die_gemm_fp8"

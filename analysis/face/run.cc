@@ -114,6 +114,7 @@ RlOptions rl_options(const Scenario& scenario, const Environment& environment, c
   RlOptions options;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
   options.engine_power = engine_power(scenario, environment.data());
+  if (scenario.rl->generates()) options.engine = environment.data().serving_spreads(scenario).many.tpot;
   options.errors = environment.data().step_errors();
   options.replay.sharing = settings.sharing;
   options.replay.solver = Solver::in_process;  // many short replays

@@ -64,6 +64,18 @@ StatedScenario read_scenario(const std::string& text, const std::string& file, s
   return read;
 }
 
+/// An override that says what the text says, or what holds without it, changes no run.
+void settle_changed(Scenario& scenario, const std::string& text, const std::string& file, const Libraries& libraries,
+                    const FileRule& rule, Openness openness) {
+  if (!scenario.run_changed || scenario.published.empty()) return;
+  try {
+    const Scenario own = resolve_message(read_scenario(text, file, {}), file, libraries, rule, openness);
+    scenario.run_changed = own.cluster != scenario.cluster || own.training != scenario.training;
+  } catch (const InputError&) {
+    // Without the overrides it is no run.
+  }
+}
+
 }  // namespace
 
 OpenScenario load_open_scenario(const std::string& file_or_name, std::span<const std::string> sets,
@@ -83,6 +95,7 @@ OpenScenario load_open_scenario_text(const std::string& text, const std::string&
   google::protobuf::TextFormat::Printer printer;
   printer.PrintToString(read.scenario, &open.text);
   open.scenario = resolve_message(std::move(read), file, libraries, rule, Openness::open);
+  settle_changed(open.scenario, text, file, libraries, rule, Openness::open);
   return open;
 }
 
@@ -98,7 +111,9 @@ Scenario load_scenario_text(const std::string& text, const std::string& file, st
 
 Scenario load_scenario_text(const std::string& text, const std::string& file, std::span<const std::string> sets,
                             const Libraries& libraries, const FileRule& rule) {
-  return resolve_message(read_scenario(text, file, sets), file, libraries, rule, Openness::settled);
+  Scenario scenario = resolve_message(read_scenario(text, file, sets), file, libraries, rule, Openness::settled);
+  settle_changed(scenario, text, file, libraries, rule, Openness::settled);
+  return scenario;
 }
 
 }  // namespace flopcast

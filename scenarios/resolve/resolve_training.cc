@@ -246,7 +246,7 @@ class TrainingResolver {
       plan.sequence_parallel =
           software.splits_sequence == "always" || (software.splits_sequence == "dense_alone" && alone);
     }
-    if (!stated.has_layer_split() && software.even_split) plan.layer_split = "even";
+    if (!stated.has_layer_split()) plan.layer_split = software.splits_layers;
     if (!stated.has_overlap_gradients()) plan.overlap_gradients = software.overlaps_exchange;
     if (!stated.has_overlap_parameters()) plan.overlap_parameters = software.overlaps_exchange;
     if (model_known_ && !stated.has_expert_tensor()) plan.expert_tensor = expert_tensor_of(software, plan, model_);

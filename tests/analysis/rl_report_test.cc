@@ -288,6 +288,62 @@ TEST_CASE("a loop in no framework has the range of software that nobody describe
   CHECK_THAT(testing::one_line(to_text(none, TextStyle(false))), ContainsSubstring("no rl.framework is stated"));
 }
 
+TEST_CASE("an engine that hands out log-probabilities with its tokens writes them later", "[rl]") {
+  const auto generation = [](std::vector<std::string> sets) {
+    sets.emplace_back("rl.rollout.engine=vllm-0.11");
+    return number(run_loop(sets), "rl.generation_s");
+  };
+  const double silent = generation({}), told = generation({"rl.token_time=20 us"});
+  // 16 answers a replica at first, fewer later: at most 0.32 ms in each of some 2,000 iterations.
+  CHECK(told > silent);
+  CHECK(told < silent + 0.32e-3 * 2048);
+}
+
+TEST_CASE("a part of a loop is off by what its kind is off, the step by all of it and by what loops are off", "[rl]") {
+  RlStepMeans step;
+  step.length = Seconds(100);
+  step.parts[static_cast<std::size_t>(RlPart::generation)] = Seconds(50);
+  step.parts[static_cast<std::size_t>(RlPart::update)] = Seconds(30);
+  step.parts[static_cast<std::size_t>(RlPart::sync)] = Seconds(5);
+  const auto width = [](const FigureRange& range) { return std::log(range.p95 / range.p5) / (2 * 1.645); };
+  LoopErrors errors;
+  errors.whole.log_sd = 0.28;
+  const LoopRanges alone = loop_ranges(step, false, errors);
+  CHECK_THAT(width(alone.step_s), WithinRel(0.28, 0.05));
+  CHECK_THAT(width(alone.generation_s), WithinRel(0.28, 0.05));
+  CHECK_THAT(alone.step_s.p50, WithinRel(100, 0.02));
+  errors.engine = {std::exp(-0.4 * 1.645), std::exp(0.4 * 1.645), 100};
+  errors.trainer.log_sd = 0.1;
+  const LoopRanges both = loop_ranges(step, false, errors);
+  CHECK_THAT(width(both.step_s), WithinRel(0.28, 0.06));  // published steps have their parts' errors in them
+  CHECK(width(both.generation_s) > 0.4);
+  CHECK(width(both.training_s) < width(alone.training_s));
+  CHECK(both.inputs.front().variance_share > 0.5);  // 0.2 of 0.28 are the engine's
+  // Apart, an engine that nobody waits for may become one that is waited for, but never fewer than no seconds.
+  step.parts[static_cast<std::size_t>(RlPart::generation)] = Seconds(0);
+  step.length = Seconds(50);
+  step.awake = Seconds(28);
+  const LoopRanges apart = loop_ranges(step, true, errors);
+  CHECK(apart.generation_s.p5 == 0);
+  CHECK(apart.generation_s.p95 > 5);
+  CHECK(loop_ranges(step, false, errors).generation_s.p95 == 0);
+}
+
+TEST_CASE("a loop that the program runs has the ranges of its engine's model, whatever else the scenario is", "[rl]") {
+  const Scenario scenario = loop({"rl.framework=verl-0.7"});
+  const Report report =
+      run(resolve_text(kReportedLoop, "loop.textproto", testing::environment(), {}), testing::environment());
+  CHECK(report.json().find("generation_range_s") != std::string::npos);
+  RlOptions options = in_process(scenario);
+  options.errors = testing::environment().data().step_errors();
+  options.engine = testing::environment().data().serving_spreads(scenario).many.tpot;
+  CHECK(options.engine.rows > 20);
+  const RlReport found = run_rl(scenario, options);
+  CHECK(number(found, "rl.generation_range_s.p5") < number(found, "rl.generation_s"));
+  CHECK(number(found, "rl.generation_range_s.p95") > number(found, "rl.generation_s"));
+  CHECK(number(found, "rl.tokens_per_s_per_gpu_range.p5") < number(found, "rl.tokens_per_s_per_gpu_range.p95"));
+}
+
 TEST_CASE("docs/rl.md says what loops of the library take", "[rl][docs]") {
   const std::string text = read_text_file(testing::source_dir() + "/docs/rl.md");
   const auto step = [](const std::string& name, const std::vector<std::string>& sets) {

@@ -198,6 +198,9 @@ TEST_CASE("a published run had room in its GPUs; the same with another plan may 
   };
   CHECK(largest({}) <= 1);
   CHECK(largest({"price.gpu=3 USD/h"}) <= 1);
+  // What the file says already, or what its node has.
+  CHECK(largest({"cluster.node=hgx-h800"}) <= 1);
+  CHECK(largest({"cluster.node_override.nic_bandwidth=50 GB/s per direction"}) <= 1);
   CHECK(largest({"training.batch.sequences=7680"}) > 1);
   CHECK(largest({"cluster.node=hgx-h100"}) > 1);
 }

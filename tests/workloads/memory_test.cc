@@ -280,6 +280,8 @@ TEST_CASE("logits and an embedding that no group shares are whole on each GPU") 
   const auto first = [&](const char* item) { return row(make(config, "1f1b").tables()[0], item).value(); };
   const auto last = [&](const char* item) { return row(make(config, "1f1b").tables()[1], item).value(); };
   const double logits = last("logits"), parameters = first("parameters");
+  config.software.sharded_loss_bytes = 1.5 * config.software.loss_bytes;
+  CHECK(last("logits") == Approx(1.5 * logits));
   config.software.whole_logits = config.software.whole_embedding = true;
   CHECK(last("logits") == Approx(4 * logits));
   CHECK(first("parameters") - parameters == Approx(2 * 0.75 * 32000.0 * 1024));
@@ -300,6 +302,22 @@ TEST_CASE("norms as chains of kernels keep FP32 too; values that are a view keep
   config.software.joint_values = false;
   config.model.attention.head_norms = HeadNorms::per_head;
   CHECK(kept() == Approx(fused + 2.0 * (8 + 8) * 128 * tokens));
+}
+
+TEST_CASE("queries that are a view, attention's result in both orders and what was sent stay until the backward pass") {
+  TrainingConfig config = toy();
+  const auto kept = [&](int stage) { return row(make(config, "1f1b").tables()[stage], "activations").value(); };
+  const double first = kept(0), last = kept(1);
+  const double tokens = 512.0;  // of a micro-batch, of which the first of two stages has two in flight
+  config.software.keeps_sent = true;
+  CHECK(kept(0) == Approx(first + 2 * 2.0 * 1024 * tokens));
+  CHECK(kept(1) == last);
+  config.software.keeps_sent = false;
+  config.software.joint_queries = true;
+  CHECK(kept(0) == Approx(first + 2 * 2 * 2.0 * (8 + 8) * 128 * tokens));
+  config.software.joint_queries = false;
+  config.software.copied_attention = true;
+  CHECK(kept(0) == first);  // of a sequence alone there is one order
 }
 
 TEST_CASE("of tied embeddings the last of several stages holds a copy") {

@@ -78,6 +78,7 @@ TEST_CASE("The models of the library have the published number of parameters", "
       {"llama-2-13b", 13.02, 0.005},
       {"kempner-13b", 14.84, 0.005},
       {"kempner-175b", 175.0, 0.005},
+      {"nanotron-llama-1b", 1.21, 0.005},
       {"llama-3.2-3b", 3.21, 0.005},
       {"mpt-350m", 0.354413, 0.005},
       {"mpt-760m", 0.760471, 0.005},

@@ -20,7 +20,7 @@ double layers_in(const std::vector<StageContent>& stages) {
 TEST_CASE("every split holds every layer once, dense ones first") {
   TrainingConfig config = deepseek_v3_training();
   for (const char* split :
-       {"balanced", "even", "even_with_embedding", "even_with_head", "even_with_both", "fractional"}) {
+       {"balanced", "even", "even_with_embedding", "even_with_head", "even_with_both", "filled", "fractional"}) {
     config.plan.layer_split = split;
     for (int stages : {1, 2, 7, 16, 32}) {
       CAPTURE(split, stages);
@@ -52,6 +52,25 @@ TEST_CASE("embedding and head that count as layers take a layer's place on the f
   const std::vector<double> head = counts("even_with_head", 5), embedding = counts("even_with_embedding", 5);
   CHECK(head == std::vector<double>{19, 19, 19, 19, 18});
   CHECK(embedding == std::vector<double>{18, 19, 19, 19, 19});
+}
+
+TEST_CASE("stages that are filled one after the other hold what nanotron gives them") {
+  TrainingConfig config = deepseek_v3_training();
+  config.model.layers = 24;
+  config.model.hidden = 2048;
+  config.model.vocabulary = 50257;
+  config.model.ffn_width = 4096;
+  config.model.moe = {};
+  config.model.attention = {"multi_head", 32, 32, 64, false, 0, 0, 0, 0, 0};
+  config.plan.layer_split = "filled";
+  const auto counts = [&](int stages) {
+    std::vector<double> out;
+    for (const StageContent& stage : split_layers(config, stages, false, {})) out.push_back(stage.layers());
+    return out;
+  };
+  CHECK(counts(2) == std::vector<double>{14, 10});  // layers of 42 M, a head of 103 M: half of them is 13.2 layers
+  CHECK(counts(4) == std::vector<double>{7, 7, 6, 4});
+  CHECK(counts(8) == std::vector<double>{4, 3, 3, 4, 3, 3, 4, 0});
 }
 
 TEST_CASE("a balanced split of equal layers has the smallest possible slowest rank") {

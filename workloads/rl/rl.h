@@ -279,7 +279,8 @@ struct RlConfig {
   ModelConfig teacher;          ///< of a distillation
   SyncConfig sync;
   HandoverConfig handover;
-  Seconds host_time;  ///< of each step: data between roles, logging
+  Seconds host_time;   ///< of each step: data between roles, logging
+  Seconds token_time;  ///< of the engine's host, for each token that it writes, beside its own
   int replayed_steps = 1;
   std::uint64_t seed = 1;
   RlRunConfig run;
@@ -327,6 +328,7 @@ struct RlConfig {
     field("sync", &RlConfig::sync);
     field("handover", &RlConfig::handover);
     field("host_time", &RlConfig::host_time, {"loop"});
+    field("token_time", &RlConfig::token_time, {"loop"});
     field("replayed_steps", &RlConfig::replayed_steps, {"rollouts"});
     field("seed", &RlConfig::seed, {"rollouts"});
     field("run", &RlConfig::run);

@@ -7,6 +7,8 @@ namespace flopcast {
 std::string to_text(const SoftwareProfile& software) {
   std::string text = fmt::format("a logit takes {:g} bytes at the peak of the loss ({:g} fused)", software.loss_bytes,
                                  software.fused_loss_bytes);
+  if (software.sharded_loss_bytes > 0)
+    text += fmt::format(", {:g} of those that a tensor-parallel group shares", software.sharded_loss_bytes);
   if (software.workspace > Bytes(0)) {
     text += fmt::format(", scratch {:.2f} GB", software.workspace.value() / 1e9);
     if (software.expert_workspace > Bytes(0))
@@ -14,6 +16,9 @@ std::string to_text(const SoftwareProfile& software) {
   }
   if (!software.fused_activation) text += ", activation and product in kernels of their own";
   if (software.joint_values) text += ", queries and keys kept beside values, which are a view of one product";
+  if (software.joint_queries) text += ", queries a view of one product with keys and values, which are copied";
+  if (software.copied_attention) text += ", what attention gives kept in both orders";
+  if (software.keeps_sent) text += ", what a stage has sent on kept";
   if (software.frees_gradients) text += ", gradients freed by the optimiser";
   if (software.shards_are_master) text += ", sharded weights are the master weights";
   if (software.keeps_stages_gathered) text += ", sharded weights of a pipeline's stages gathered for a whole step";
@@ -65,7 +70,7 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.shard_copies) text += ", parameters and gradients of shards copied beside their exchange";
   if (software.foreach_optimizer) text += ", the optimiser as a chain of kernels";
   if (software.separate_projections) text += ", queries, keys, values, gate and up by products of their own";
-  if (software.distributed_tensors) text += ", tensor parallelism by PyTorch's distributed tensors";
+  if (software.distributed_tensors) text += ", gathered inputs kept, with nothing beside their exchange";
   if (software.scatters_per_product) text += ", gradients of shared inputs scattered product by product";
   if (software.reduces_last) text += ", sharded gradients reduced with the last micro-batch";
   if (software.libraries == "cudnn") text += ", attention by cuDNN";
@@ -87,7 +92,10 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.splits_sequence == "dense_alone") text += ", no sequence parallelism beside pipelines or experts";
   if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";
   if (software.autograd) text += ", weight gradients not beside the exchange of a lone backward";
-  if (software.even_split) text += ", layers spread evenly over stages";
+  if (software.splits_layers == "filled") text += ", stages filled with layers one after the other";
+  if (software.splits_layers.starts_with("even"))
+    text += fmt::format(", layers spread evenly over stages{}",
+                        software.splits_layers == "even_with_both" ? ", embedding and head as one each" : "");
   if (software.gradients != Precision::fp32) text += ", gradients reduced in BF16";
   if (!software.overlaps_exchange) text += ", gradients and parameters not beside compute";
   if (software.dispatcher == ExpertDispatcher::all_to_all) text += ", tokens to experts by NCCL all-to-all";

@@ -37,12 +37,16 @@ struct SoftwareProfile {
   std::string released;  ///< 2025-09, or a day
 
   // Memory.
-  double loss_bytes = 4;         ///< per logit, at the peak of loss and its gradient, as a chain of kernels
-  double fused_loss_bytes = 4;   ///< where one kernel makes the loss of the logits
-  Bytes workspace;               ///< scratch that libraries keep for good: cuBLAS, Transformer Engine
-  Bytes expert_workspace;        ///< the same for the GEMMs of experts
-  bool fused_activation = true;  ///< activation and product in one kernel; else its input and both results are kept
-  bool joint_values = false;  ///< values are a view of one product with queries and keys, all of which stays with them
+  double loss_bytes = 4;          ///< per logit, at the peak of loss and its gradient, as a chain of kernels
+  double sharded_loss_bytes = 0;  ///< the same where a tensor-parallel group shares logits; 0: as many
+  double fused_loss_bytes = 4;    ///< where one kernel makes the loss of the logits
+  Bytes workspace;                ///< scratch that libraries keep for good: cuBLAS, Transformer Engine
+  Bytes expert_workspace;         ///< the same for the GEMMs of experts
+  bool fused_activation = true;   ///< activation and product in one kernel; else its input and both results are kept
+  bool joint_values = false;   ///< values are a view of one product with queries and keys, all of which stays with them
+  bool joint_queries = false;  ///< queries of multi-head attention are; keys and values are copied out of it
+  bool copied_attention = false;   ///< attention's result is kept in both orders, of several sequences in a micro-batch
+  bool keeps_sent = false;         ///< what a stage of a pipeline has sent on stays until its backward pass
   bool frees_gradients = false;    ///< gradients are there from their backward pass to the optimiser alone
   bool shards_are_master = false;  ///< sharded weights (ZeRO-3) are the master weights: nothing else is kept of them
   bool keeps_stages_gathered = false;  ///< with stages of a pipeline, sharded weights stay gathered through a step
@@ -110,7 +114,7 @@ struct SoftwareProfile {
   bool flash2 = false;                     ///< attention is FlashAttention-2
   bool flex_windows = false;               ///< attention with windows is FlexAttention
   bool unfused_attention = false;          ///< attention writes its scores and reads them again
-  bool even_split = false;                 ///< layers are spread evenly over stages, whatever embedding and head take
+  std::string splits_layers = "balanced";  ///< over stages: ParallelPlan::layer_split
   Precision gradients = Precision::fp32;   ///< reduced
   bool bf16_states = false;                ///< master weights and moments are kept in BF16
   std::map<std::string, Source> sources;
@@ -126,11 +130,15 @@ struct SoftwareProfile {
     field("title", &SoftwareProfile::title, {kLabel});
     field("released", &SoftwareProfile::released, {kLabel});
     field("loss_bytes", &SoftwareProfile::loss_bytes, {"software"});
+    field("sharded_loss_bytes", &SoftwareProfile::sharded_loss_bytes, {"software"});
     field("fused_loss_bytes", &SoftwareProfile::fused_loss_bytes, {"software"});
     field("workspace", &SoftwareProfile::workspace, {"software"});
     field("expert_workspace", &SoftwareProfile::expert_workspace, {"software"});
     field("fused_activation", &SoftwareProfile::fused_activation, {"software"});
     field("joint_values", &SoftwareProfile::joint_values, {"software"});
+    field("joint_queries", &SoftwareProfile::joint_queries, {"software"});
+    field("copied_attention", &SoftwareProfile::copied_attention, {"software"});
+    field("keeps_sent", &SoftwareProfile::keeps_sent, {"software"});
     field("frees_gradients", &SoftwareProfile::frees_gradients, {"software"});
     field("shards_are_master", &SoftwareProfile::shards_are_master, {"software"});
     field("keeps_stages_gathered", &SoftwareProfile::keeps_stages_gathered, {"software"});
@@ -172,7 +180,7 @@ struct SoftwareProfile {
     field("experts_keep_late", &SoftwareProfile::experts_keep_late, {"software"});
     field("flex_windows", &SoftwareProfile::flex_windows, {"software"});
     field("unfused_attention", &SoftwareProfile::unfused_attention, {"software"});
-    field("even_split", &SoftwareProfile::even_split, {"software"});
+    field("splits_layers", &SoftwareProfile::splits_layers, {"software"});
     field("gradients", &SoftwareProfile::gradients, {"software"});
     field("bf16_states", &SoftwareProfile::bf16_states, {"software"});
     field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});

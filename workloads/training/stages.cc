@@ -70,6 +70,27 @@ std::vector<int> even_counts(int layers, int stages) {
   return count;
 }
 
+/// Each stage takes layers until it has passed its share of the elements that multiply, the output head's among them
+/// (huggingface/nanotron, src/nanotron/models/base.py, build_model).
+std::vector<int> filled_counts(const ModelConfig& model, int stages) {
+  const ParameterCount count = count_parameters(model);
+  const auto of_layer = [&](int layer) {
+    const double moe = count.shared_expert + model.moe.experts_per_token * count.expert;
+    return count.attention_per_layer + (model.is_moe_layer(layer) ? moe : count.dense_ffn);
+  };
+  double all = static_cast<double>(model.vocabulary) * model.hidden;
+  for (int layer = 0; layer < model.layers; ++layer) all += of_layer(layer);
+  std::vector<int> result(stages, 0);
+  double passed = 0;
+  int stage = 0;
+  for (int layer = 0; layer < model.layers; ++layer) {
+    ++result[stage];
+    passed += of_layer(layer);
+    if (passed > all * (stage + 1) / stages && stage + 1 < stages) ++stage;
+  }
+  return result;
+}
+
 std::vector<StageContent> from_counts(const ModelConfig& model, const std::vector<int>& counts) {
   std::vector<StageContent> result(counts.size());
   int layer = 0;
@@ -188,6 +209,8 @@ std::vector<StageContent> split_layers(const TrainingConfig& config, int stages,
     result = from_counts(model, config.plan.stage_layers);
   } else if (config.plan.layer_split == "fractional") {
     result = fractional(model, stages);
+  } else if (config.plan.layer_split == "filled") {
+    result = from_counts(model, filled_counts(model, stages));
   } else if (const CountedEnds ends = counted_ends(config.plan);
              ends.count() > 0 || config.plan.layer_split == "even") {
     std::vector<int> counts = even_counts(model.layers + ends.count(), stages);

@@ -21,6 +21,7 @@ struct Recipe {
 
 Recipe recipe_of(const TrainingRun& run) {
   if (run.framework == "torchtitan") return {false, true};
+  if (run.framework == "nanotron") return {false, true};  // accumulate_grad_in_fp32
   if (run.framework == "kempnerforge")
     return {false, true, true};  // model.to(bfloat16): kempnerforge/distributed/parallel.py
   // self.to(torch.bfloat16), and torch.optim.Adam on what that leaves: Automodel 01926a5c443b, components/models and
@@ -272,6 +273,7 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   config.software = libraries.software(run.software);
   config.attention_kernel = attention_kernel_of(config.software, config.model);
   if (run.expert_tensor == 0) config.plan.expert_tensor = expert_tensor_of(config.software, config.plan, config.model);
+  config.plan.layer_split = config.software.splits_layers;
   config.plan.overlap_gradients &= config.software.overlaps_exchange;
   config.plan.overlap_parameters &= config.software.overlaps_exchange;
   config.plan.tensor_overlap = recipe.megatron || run.fused_exchange;

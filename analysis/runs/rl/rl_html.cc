@@ -124,7 +124,7 @@ std::string to_html(const RlReport& r) {
   Page page(r.scenario.title);
   page.headline(fmt::format("A step takes {}: {} answers, {} tokens of answers", format_time(r.step.length),
                             format_count(r.step.answers), format_count(r.step.answer_tokens)));
-  if (r.error) page.lead(range_sentence(r));
+  if (r.ranges) page.lead(range_sentence(r));
   page.heading("Where the time goes");
   page.figure(drawing_of(parts_chart(r)));
   add_timeline(r, page);

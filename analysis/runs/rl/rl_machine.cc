@@ -59,7 +59,12 @@ RlMachine::RlMachine(const Scenario& scenario, const ReplayOptions& replay) : sc
   sources.kernels = engine_kernels(rl().rollout.engine, sources.cluster.node.gpu, scenario.kernels);
   sources.links = scenario.links;
   sources.constants = rl().constants;
-  engine_ = build_pool(rl().rollout, sources, 0);
+  PoolSpec rollout = rl().rollout;
+  if (rl().loop.token_time > Seconds(0)) {
+    std::optional<Seconds>& sequence = rollout.engine.host.sequence;
+    sequence = sequence.value_or(Seconds(sources.constants->sequence_us.value * 1e-6)) + rl().loop.token_time;
+  }
+  engine_ = build_pool(rollout, sources, 0);
 }
 
 TrainerSetting RlMachine::setting(const ModelConfig& model, const MicroBatchShape& shape) {

@@ -281,11 +281,30 @@ constexpr MetricRow<RlReport> kRunUpdateRows[] = {
 
 constexpr QuantileRow<RlReport, 3> kStepRange[] = {
     {"step_time_range_s", "s", "step", "Range of the step, for what published steps of loops are off",
-     [](RlRef r, std::size_t at) { return as::number(r.range_of(r.step.length.value())->at(at)); }, show::seconds},
+     [](RlRef r, std::size_t at) { return as::number(r.ranges->step_s.at(at)); }, show::seconds},
+    {"generation_range_s", "s", "waiting for answers",
+     "Range of generation_s and drain_s, for what engines and loops are off",
+     [](RlRef r, std::size_t at) { return as::number(r.ranges->generation_s.at(at)); }, show::seconds},
+    {"training_range_s", "s", "training",
+     "Range of training_s, for what kernels, the trainer's software and loops are off",
+     [](RlRef r, std::size_t at) { return as::number(r.ranges->training_s.at(at)); }, show::seconds},
+    {"sync_range_s", "s", "weight synchronisation", "Range of sync_s, for what links and loops are off",
+     [](RlRef r, std::size_t at) { return as::number(r.ranges->sync_s.at(at)); }, show::seconds},
+    {"tokens_per_s_per_gpu_range", "tokens/s", "tokens/s per GPU", "Range of the rate, from that of the step",
+     [](RlRef r, std::size_t at) {
+       const double tokens = (r.step.prompt_tokens + r.step.answer_tokens) / r.rl().gpus();
+       return as::number(tokens / r.ranges->step_s.at(2 - at));
+     },
+     show::plain},
 };
 constexpr QuantileRow<RlReport, 3> kRunRange[] = {
     {"gpu_hours_range", "GPU-hours", "GPU-hours", "Range of the GPU-hours, from that of the step",
      [](RlRef r, std::size_t at) { return as::number(r.range_of(r.run->gpu_hours)->at(at)); }, show::hours},
+    {"cost_range_usd", "USD", "cost", "Range of the cost, from that of the step",
+     [](RlRef r, std::size_t at) { return as::number(r.range_of(r.run->cost.value())->at(at)); }, show::usd},
+    {"days_range", "days", "days", "Range of the days, from that of the step",
+     [](RlRef r, std::size_t at) { return as::number(r.range_of(in_hours(r.run->time.total()) / 24)->at(at)); },
+     show::days},
 };
 
 }  // namespace
@@ -295,7 +314,7 @@ std::vector<Metric> rl_metrics(const RlReport* report) {
   add_scenario_metrics(list, report ? &report->scenario : nullptr);
   list.add<RlReport>("rl.", kStepRows, report);
   constexpr std::string_view kNoRange = "errors of loops were not given";
-  const RlReport* const ranged = report && report->error ? report : nullptr;
+  const RlReport* const ranged = report && report->ranges ? report : nullptr;
   list.add<RlReport, 3>("rl.", kStepRange, kErrorQuantiles, ranged, kNoRange);
   const SyncCost* const sync = report && report->sync.payload > Bytes(0) ? &report->sync : nullptr;
   list.add<SyncCost>("rl.sync.", kSyncRows, sync, "no weights go to an engine");

@@ -1,6 +1,7 @@
 #include "analysis/runs/rl/rl_report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -47,7 +48,7 @@ std::string rl_headline(const RlReport& r, const TextStyle& style) {
   if (updates > 1 && r.rl().loop.algorithm->trains)
     out += fmt::format(", {} per update", format_time(s.length / updates));
   out += fmt::format(": {:.4g} tokens per second and GPU.", tokens / s.length.value() / r.rl().gpus());
-  if (r.error) out += " " + range_sentence(r);
+  if (r.ranges) out += " " + range_sentence(r);
   if (r.run) {
     out += fmt::format(" The run of {} steps takes {} GPU-hours: {}", format_integer(r.run->steps),
                        format_count(r.run->gpu_hours), format_days(r.run->time.total()));
@@ -147,8 +148,13 @@ std::string run_part(const RlReport& r, const TextStyle& style) {
 std::string range_sentence(const RlReport& r) {
   const std::optional<FigureRange> range = r.range_of(r.step.length.value());
   if (!range) return "";
-  return fmt::format("In 90 % of the cases it is {} to {}.", format_time(Seconds(range->p5)),
-                     format_time(Seconds(range->p95)));
+  std::vector<std::string> inputs;
+  for (std::size_t i = 0; i < std::min<std::size_t>(2, r.ranges->inputs.size()); ++i) {
+    const RangeInput& input = r.ranges->inputs[i];
+    inputs.push_back(fmt::format("{} ({})", input.title, format_percent(input.variance_share, 0)));
+  }
+  return fmt::format("In 90 % of the cases it is {} to {}, most of it for {}.", format_time(Seconds(range->p5)),
+                     format_time(Seconds(range->p95)), fmt::join(inputs, ", "));
 }
 
 std::string to_text(const RlReport& r, const TextStyle& style) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "analysis/render/text/text_table.h"
+#include "analysis/runs/rl/rl_ranges.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/training_report.h"
 #include "scenarios/proto/report.pb.h"
@@ -79,15 +80,17 @@ struct RlReport {
   ModelStates states;
   std::vector<PhaseMemory> memory;
   std::optional<RlRunProjection> run;
-  /// Of the step: of loops in described frameworks, or of those in none. None: errors were not given.
-  std::optional<StepError> error;
+  std::optional<LoopRanges> ranges;  ///< none: errors were not given
+  double late = 1;                   ///< times that such loops took what was predicted, in the middle
   std::vector<Comparison> comparisons;
   std::vector<std::string> notes;
 
   const RlScenario& rl() const { return *scenario.rl; }
   /// Of a figure that is off as the step is.
   std::optional<FigureRange> range_of(double figure) const {
-    return error ? std::optional(range_for(figure, *error)) : std::nullopt;
+    if (!ranges) return std::nullopt;
+    const double over = figure / step.length.value();
+    return FigureRange{ranges->step_s.p5 * over, ranges->step_s.p50 * over, ranges->step_s.p95 * over};
   }
 };
 

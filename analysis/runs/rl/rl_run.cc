@@ -243,13 +243,11 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
   if (rl.generates() && rl.rollout.engine.speculation.depth > 0)
     notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
   if (loop.framework.empty())
-    notes.push_back(
-        fmt::format("no rl.framework is stated: nothing but what is named takes host time. The range is of loops in "
-                    "software that is not known{}; code of 2023 and 2024 that writes answers in batches of its own "
-                    "took up to 9 times as long as predicted where that was not described (docs/rl.md)",
-                    report.error ? fmt::format(", which took {:.2f} times as long as predicted in the middle",
-                                               std::exp(report.error->log_mean))
-                                 : ""));
+    notes.push_back(fmt::format(
+        "no rl.framework is stated: nothing but what is named takes host time. The range is of loops in "
+        "software that is not known{}; code of 2023 and 2024 that writes answers in batches of its own "
+        "took up to 9 times as long as predicted where that was not described (docs/rl.md)",
+        report.ranges ? fmt::format(", which took {:.2f} times as long as predicted in the middle", report.late) : ""));
   for (std::string note : {unmeasured_note(report.scenario), unkept_limit_note(report.scenario)})
     if (!note.empty()) notes.push_back(std::move(note));
   if (report.run) notes.push_back("power: " + options.power.source);
@@ -342,7 +340,11 @@ RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
   report.spans = std::move(loop.outcome.spans);
   report.step = means_of(report.steps, rl.rollout.replicas, rl.loop.frozen.replicas());
   if (projects) report.run = project(report, machine, options, tally);
-  if (options.errors) report.error = options.errors->of(rl.loop.framework.empty() ? "loop_unknown" : "loop");
+  if (options.errors) {
+    const LoopErrors errors = loop_errors(scenario, options.engine, *options.errors);
+    report.late = std::exp(errors.whole.log_mean);
+    report.ranges = loop_ranges(report.step, rl.separate(), errors);
+  }
   add_notes(report, machine.reference_copy(), options);
   compare_with_published(
       scenario, [&] { return rl_metrics(&report); }, report.comparisons, report.notes);

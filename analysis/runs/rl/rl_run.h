@@ -19,7 +19,8 @@ class RlExplanation;
 struct RlOptions {
   PowerModel power;
   std::optional<PowerModel> engine_power;    ///< where the engine has another chip; none: the same
-  std::shared_ptr<const StepErrors> errors;  ///< none: no range of the step
+  std::shared_ptr<const StepErrors> errors;  ///< none: no ranges
+  TimeSpread engine;                         ///< for ranges: how far off engines write their tokens
   ReplayOptions replay;
   bool allow_oom = false;
   bool project = true;  ///< to the whole run, where there is one

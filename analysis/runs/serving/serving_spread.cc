@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "analysis/render/text/csv.h"
+#include "scenarios/resolve/rl/rl_scenario.h"
 #include "scenarios/resolve/serving/serving_scenario.h"
 #include "sim/base/diagnostic.h"
 
@@ -20,6 +21,10 @@ struct ServedModel {
   std::string engine, die, model;
   auto operator<=>(const ServedModel&) const = default;
 };
+
+const ClusterSpec& answering_cluster(const Scenario& scenario) {
+  return scenario.rl && scenario.rl->rollout_cluster ? *scenario.rl->rollout_cluster : scenario.cluster;
+}
 
 /// "vllm" of "vllm-0.12": what an engine learns it keeps, versions differ by less than engines.
 std::string family_of(const std::string& engine) { return engine.substr(0, engine.find('-')); }
@@ -187,12 +192,16 @@ TimeSpread widened(TimeSpread spread, double log_sd) {
   return spread;
 }
 
+const EngineConfig& answering_engine(const Scenario& scenario) {
+  return scenario.rl ? scenario.rl->rollout.engine : scenario.serving->answer_pool().engine;
+}
+
 ServingSpreads serving_spreads(const std::string& text, const std::string& file, const Scenario& scenario,
                                double log_sd) {
   const SpreadTable table = table_of(parse_csv(text, file));
-  const EngineConfig& engine = scenario.serving->answer_pool().engine;
+  const EngineConfig& engine = answering_engine(scenario);
   const bool known =
-      table.known({family_of(engine.name), scenario.cluster.node.gpu.die, engine.model.name}, /*source=*/"");
+      table.known({family_of(engine.name), answering_cluster(scenario).node.gpu.die, engine.model.name}, /*source=*/"");
   const ErrorSizes sizes(table);
   const auto spread = [&](bool few) {
     ServingSpread out;

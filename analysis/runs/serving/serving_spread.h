@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "scenarios/resolve/scenario.h"
+#include "workloads/serving/pricing/engine.h"
 
 namespace flopcast {
 
@@ -20,6 +21,9 @@ struct ServingSpread {
   TimeSpread ttft, tpot;
   std::string kind;  ///< "few requests at once, engine, GPU and model known from elsewhere"
 };
+
+/// Of the replicas that write answers: a service's, or a loop's. @pre there are some
+const EngineConfig& answering_engine(const Scenario& scenario);
 
 /// By how many requests a replica answers at once. Few: it reads its weights for every token, and little else decides;
 /// many: batches, prompts in between, limits of the engine.

@@ -236,9 +236,9 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
     space.split = allowed.of("training.plan.layer_split", std::vector{space.first.split},
                              [](C& c, C::Split value) { c.split = value; });
   } else {
-    // What the software cannot do is not searched: one that spreads layers evenly has no other way.
-    std::vector<C::Split> splits{C::Split::even};
-    if (!base.software.even_split) splits.insert(splits.begin(), C::Split::balanced);
+    // What the software cannot do is not searched: one that spreads layers in a way of its own has no other.
+    std::vector<C::Split> splits{C::Split::balanced, C::Split::even};
+    if (base.software.splits_layers != "balanced") splits = {split_named(base.software.splits_layers)};
     vary(space.split, "training.plan.layer_split", &C::split, std::move(splits), split_named(plan.layer_split));
   }
   vary(space.context_exchange, "training.plan.context_exchange", &C::context_exchange,

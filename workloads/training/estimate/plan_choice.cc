@@ -8,8 +8,8 @@ namespace flopcast {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kSplitNames{
-    "", "balanced", "even", "fractional", "even_with_embedding", "even_with_head", "even_with_both"};
+constexpr std::array<std::string_view, 8> kSplitNames{
+    "", "balanced", "even", "fractional", "even_with_embedding", "even_with_head", "even_with_both", "filled"};
 
 /// Calls body(member of a choice, accessor of a configuration) for every field that both hold in the same way.
 template <class Body>

@@ -24,7 +24,8 @@ struct PlanChoice {
     fractional,
     even_with_embedding,
     even_with_head,
-    even_with_both
+    even_with_both,
+    filled
   };
 
   int tensor = 1, context = 1, pipeline = 1, data = 1;

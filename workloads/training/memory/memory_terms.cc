@@ -40,6 +40,7 @@ double kept_before_attention(const TrainingConfig& config, bool chains) {
   const double turned = static_cast<double>(a.heads + a.kv_heads) * a.head_dim;
   // All that their product gave, for values are a part of it.
   if (config.software.joint_values) return 2.0 * turned;
+  if (config.software.joint_queries && a.heads == a.kv_heads) return 2.0 * a.kv_heads * (a.head_dim + a.value_dim());
   if (a.head_norms == HeadNorms::none || config.recompute.norms) return 0;
   return (chains ? 6.0 : 2.0) * turned;
 }
@@ -101,6 +102,7 @@ double kept_in_format(const TrainingConfig& config, Precision activations, bool 
     sliced += 2.0 * (attention.heads - attention.kv_heads) * (attention.head_dim + attention.value_dim());
 
   sliced += kept_before_attention(config, chains);
+  if (config.software.copied_attention && config.batch.micro_batch_sequences > 1) sliced += 2.0 * out;
 
   const double gate = model.gated_ffn ? 2 : 1;
   const double separate = model.gated_ffn && !config.software.fused_activation ? 1 : 0;
@@ -197,6 +199,7 @@ Bytes MemoryTerms::activation(const StageContent& stage) const {
   const double of_mtp = kept_of(again, input_of_layer(config_, own_), mtp_moe_ ? moe_ : dense_);
   bytes += stage.mtp_modules * (of_mtp + 4.0 * config_.model.hidden * own_);
   if (stage.head) bytes += 2.0 * config_.model.hidden * own_ * (1 + stage.mtp_modules);
+  if (!stage.head && config_.software.keeps_sent) bytes += 2.0 * config_.model.hidden * own_;
   return Bytes(bytes);
 }
 
@@ -262,7 +265,10 @@ double MemoryTerms::parameter_bytes() const {
 }
 
 double MemoryTerms::logit_bytes() const {
-  return config_.fused_loss ? config_.software.fused_loss_bytes : config_.software.loss_bytes;
+  const SoftwareProfile& software = config_.software;
+  if (config_.fused_loss) return software.fused_loss_bytes;
+  const bool shared = config_.plan.tensor > 1 && !software.whole_logits;
+  return shared && software.sharded_loss_bytes > 0 ? software.sharded_loss_bytes : software.loss_bytes;
 }
 
 double MemoryTerms::sharded(const StageParameters& of, int holders) const {
