@@ -431,7 +431,7 @@ TEST_CASE("measured blocks of experts and latent attention are met: H100 and H20
   CHECK(blocks(ExpertBlock::tensorrt, 64, 8, 1, Precision::fp8) == Approx(528).epsilon(0.15));
   // gpt-oss's 32 experts, unpacked: a tile of 128 rows takes TensorRT-LLM twice what one of 64 takes. Kimi K2's by
   // Marlin.
-  const auto unpacked = [&](ExpertBlock whose, std::int64_t tokens) {
+  const auto unpacked = [&](ExpertBlock whose, std::int64_t tokens, double skew = 0) {
     GemmShape shape;
     shape.kind = GemmKind::fused_experts;
     const bool marlin = whose == ExpertBlock::marlin;
@@ -440,6 +440,7 @@ TEST_CASE("measured blocks of experts and latent attention are met: H100 and H20
     shape.k = marlin ? 7168 : 2880;
     shape.groups = static_cast<int>(std::min<std::int64_t>(marlin ? 384 : 32, shape.m));
     shape.block = whose;
+    shape.skew = skew;
     shape.weight_bytes = bytes_per_weight(marlin ? WeightFormat::int4 : WeightFormat::mxfp4);
     return us(h100.gemm(shape));
   };
@@ -450,6 +451,11 @@ TEST_CASE("measured blocks of experts and latent attention are met: H100 and H20
   CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 512) == Approx(266).epsilon(0.2));
   CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 1024) == Approx(546).epsilon(0.15));
   CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 16384) == Approx(7884).epsilon(0.15));
+  // The same table where loads fall as 1.01th powers of ranks: tiles that were just full are begun twice.
+  CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 512, 1.01) == Approx(413).epsilon(0.2));
+  CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 1024, 1.01) == Approx(894).epsilon(0.15));
+  CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 2048, 1.01) == Approx(1368).epsilon(0.15));
+  CHECK(unpacked(ExpertBlock::triton_kernels_tensorrt, 16384, 1.01) == Approx(8189).epsilon(0.15));
   CHECK(unpacked(ExpertBlock::marlin, 64) == Approx(487).epsilon(0.2));
   CHECK(unpacked(ExpertBlock::marlin, 4096) == Approx(2533).epsilon(0.2));
   LatentBlockShape block;

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "hwmodels/kernels/kernel_family.h"
+
 namespace flopcast {
 namespace {
 
@@ -137,6 +139,7 @@ void KernelWriter::fused_experts(std::string_view role, double rows, double widt
   shape.vendor_library = false;
   shape.block = block_of(work_.habits.expert_block, work_.precision);
   shape.passing_rows = passing_rows;
+  if (unpacks(family_of(shape))) shape.skew = work_.experts.skew;
   add(role, shape, 1);
 }
 

@@ -38,6 +38,14 @@ TEST_CASE("a skewed router touches fewer experts at small batches and all of the
   CHECK(experts_touched(1, 3, 1) == 1);
 }
 
+TEST_CASE("loads that fall as a power of the rank have the variation that is asked for", "[serving][experts]") {
+  CHECK(rank_power(128, 0) == 0);
+  CHECK(rank_power(1, 1) == 0);
+  // 1 / rank over 128 experts: the sum is 5.433, that of squares 1.637.
+  CHECK(rank_power(128, std::sqrt(128 * 1.637 / (5.433 * 5.433) - 1)) == Approx(1).epsilon(0.01));
+  CHECK(rank_power(128, 1) > rank_power(128, 0.5));
+}
+
 TEST_CASE("how tokens get to experts follows from the plan unless it is said", "[serving][experts]") {
   EngineConfig engine;
   engine.plan = {8, 1, 1, 8};

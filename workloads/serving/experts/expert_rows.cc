@@ -51,4 +51,20 @@ double experts_touched(int experts, double rows, double variation) {
   return touched;
 }
 
+double rank_power(int experts, double variation) {
+  if (experts <= 1 || variation <= 0) return 0;
+  const auto variation_of = [&](double power) {
+    double sum = 0, squares = 0;
+    for (int rank = 1; rank <= experts; ++rank) {
+      const double load = std::pow(rank, -power);
+      sum += load;
+      squares += load * load;
+    }
+    return std::sqrt(std::max(0.0, experts * squares / (sum * sum) - 1));
+  };
+  double low = 0, high = 3;
+  for (int i = 0; i < 40; ++i) (variation_of((low + high) / 2) < variation ? low : high) = (low + high) / 2;
+  return low;
+}
+
 }  // namespace flopcast

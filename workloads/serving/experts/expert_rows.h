@@ -12,4 +12,8 @@ double busiest_rows(double mean, int ranks, double hot);
 /// distribution of coefficient of variation `variation` (0: all alike).
 double experts_touched(int experts, double rows, double variation);
 
+/// To which negative power of its rank an expert's load falls where loads of `experts` have that coefficient of
+/// variation (GemmShape::skew). 0: all alike.
+double rank_power(int experts, double variation);
+
 }  // namespace flopcast

@@ -16,6 +16,12 @@ namespace {
 
 std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llround(elements)); }
 
+/// Experts of four bits are multiplied in BF16.
+bool unpacks_experts(const ServingPrecision& p) {
+  const WeightFormat experts = p.experts != WeightFormat::as_multiplied ? p.experts : p.stored;
+  return experts != WeightFormat::as_multiplied && p.linear == Precision::bf16;
+}
+
 /// Blocks of experts are triton_kernels'.
 bool unpacks_mxfp4(const ServingPrecision& p) {
   const WeightFormat experts = p.experts != WeightFormat::as_multiplied ? p.experts : p.stored;
@@ -168,8 +174,15 @@ ClockPoint under_limit(const KernelModel& kernels, Seconds time, Seconds on_sms,
   return kernels.settled({time, std::min(1.0, on_sms / time), energy});
 }
 
+// Kernels that unpack four-bit weights take tiles as high as the mean expert has rows: of uneven loads more than half
+// of the tiles are begun for a rest. Tiles of other blocks are chosen apart, and NVIDIA's tables of them differ by some
+// per cent.
 ForwardModel::ForwardModel(ForwardSetting setting)
-    : setting_(std::move(setting)), moe_layers_(setting_.engine.model.moe_layers()) {}
+    : setting_(std::move(setting)), moe_layers_(setting_.engine.model.moe_layers()) {
+  const EngineConfig& engine = setting_.engine;
+  if (moe_layers_ > 0 && unpacks_experts(engine.precision) && !(setting_.kernels->gpu().fp4_peak > FlopPerSecond(0)))
+    expert_skew_ = rank_power(engine.model.moe.experts, setting_.expert_variation);
+}
 
 int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
   const EngineConfig& engine = setting_.engine;
@@ -213,6 +226,7 @@ ExpertShare ForwardModel::expert_share(double t) const {
   share.rows = ranks > 1 ? busiest_rows(picks / ranks, ranks, setting_.hot_load) : picks;
   share.sums = share.exchanged ? t : t * engine.plan.attention_data;
   share.degree = engine.plan.expert_slices();
+  share.skew = share.exchanged ? 0 : expert_skew_;
   const double here = std::max(1.0, (moe.experts + (ranks > 1 ? engine.redundant_experts : 0)) / double(ranks));
   const double used = experts_touched(static_cast<int>(std::lround(here)), share.rows, setting_.expert_variation);
   share.experts = static_cast<int>(std::max(1.0, std::round(std::min(here, used))));

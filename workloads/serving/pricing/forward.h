@@ -137,6 +137,7 @@ class ForwardModel {
 
   ForwardSetting setting_;
   int moe_layers_ = 0;
+  double expert_skew_ = 0;  ///< of rows of experts whose blocks are cut by them (ExpertShare::skew)
 };
 
 /// All-reduce of `bytes` among `ranks` neighbouring GPUs.
