@@ -9,6 +9,7 @@
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/fields/set_field.h"
 #include "scenarios/read/text/path_or_name.h"
+#include "scenarios/resolve/fingerprint.h"
 #include "scenarios/resolve/open_scenario.h"
 #include "scenarios/resolve/resolver.h"
 #include "sim/base/plain_text.h"
@@ -70,7 +71,13 @@ void settle_changed(Scenario& scenario, const std::string& text, const std::stri
   if (!scenario.run_changed || scenario.published.empty()) return;
   try {
     const Scenario own = resolve_message(read_scenario(text, file, {}), file, libraries, rule, openness);
-    scenario.run_changed = own.cluster != scenario.cluster || own.training != scenario.training;
+    const auto run_of = [](const Scenario& whole) {
+      Scenario run;
+      run.cluster = whole.cluster;
+      run.training = whole.training;
+      return fingerprint(run);
+    };
+    scenario.run_changed = run_of(own) != run_of(scenario);
   } catch (const InputError&) {
     // Without the overrides it is no run.
   }
