@@ -51,6 +51,10 @@ TEST_CASE("tables of loads are read, and columns in other units named", "[analys
   CHECK_THROWS_WITH(
       read_server_measurements("users,input_tokens,output_tokens,tpot_ms,tpot_ms\n4,1,2,3,4\n", "loads.csv"),
       ContainsSubstring("a second column `tpot_ms`"));
+  CHECK_THROWS_WITH(read_server_measurements(R"({"max_concurrency": 8, "completed": 40, "failed": 40,
+      "total_input_tokens": 40000, "total_output_tokens": 8000, "mean_tpot_ms": 9})",
+                                             "half.json"),
+                    ContainsSubstring("half.json: failed: found 40 of 80 requests, expected at most 2 %"));
   CHECK_THROWS_WITH(read_server_measurements(R"({"max_concurrency": 0.5, "completed": 1, "total_input_tokens": 10,
       "total_output_tokens": 20, "mean_ttft_ms": 1, "mean_tpot_ms": 1})",
                                              "vllm.json"),

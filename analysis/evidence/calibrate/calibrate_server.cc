@@ -162,6 +162,10 @@ std::vector<ServerMeasurement> read_json(const std::string& text, const std::str
                output = number_at(fields, "total_output_tokens");
     if (!completed || *completed < 1 || !input || !output)
       refuse(file, "completed, total_input_tokens, total_output_tokens", "nothing", "what `vllm bench serve` saves");
+    constexpr double kFewFail = 0.02;  // a slip of a connection; more is another load than the one that is named
+    if (const double failed = number_at(fields, "failed").value_or(0); failed > kFewFail * (*completed + failed))
+      refuse(file, "failed", fmt::format("{:.0f} of {:.0f} requests", failed, *completed + failed),
+             fmt::format("at most {:.0f} %: the server did not get the load that the file names", 100 * kFewFail));
     load.tpot_ms = *tpot;
     load.ttft_ms = number_at(fields, "mean_ttft_ms").value_or(0);
     load.input = *input / *completed;
