@@ -131,6 +131,8 @@ TEST_CASE("each slip of the pen has its diagnostic") {
            "them"},
       Slip{"a slow GPU that is not there", "nodes: 2", "nodes: 2 slow { gpu: 16 speed: 0.8 }",
            "scenario.textproto:2:37: cluster.slow[0]: found GPU 16, expected a GPU from 0 to 15"},
+      Slip{"a GPU that is slow twice", "nodes: 2", "nodes: 2 slow { gpu: 3 speed: 0.8 } slow { gpu: 3 speed: 0.8 }",
+           "cluster.slow[1]: found the same part of GPU 3 again, expected each part once"},
       Slip{"a slow nothing", "nodes: 2", "nodes: 2 slow { speed: 0.8 }",
            "cluster.slow[0]: found not exactly one part, expected exactly one of gpu, nic and nvlink"},
       Slip{"a link of unknown direction", "nodes: 2", "nodes: 2 gpu_override { nvlink_bandwidth: \"400 GB/s\" }",

@@ -87,6 +87,8 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
            "serving.fault[0].speed: found 0.5, expected node beside it"},
       Slip{"sessions beside a rate", "slo {", "sessions { file: \"none.csv\" } slo {",
            "requests_per_second: found beside sessions from a file"},
+      Slip{"a ramp of recorded sessions", "requests_per_second: 5", "ramp: \"5 s\" sessions { file: \"none.csv\" }",
+           "ramp: found a statement without effect, expected no recorded sessions, which have times of their own"},
       Slip{"no way to come", "requests_per_second: 5", "",
            "found no arrivals, expected requests_per_second, users, or a trace"},
       Slip{"a day for users", "requests_per_second: 5", "users: 5 daily_swing: 0.5",

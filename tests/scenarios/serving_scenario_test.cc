@@ -94,6 +94,9 @@ TEST_CASE("what cannot work is refused with its reason", "[scenarios][serving]")
              ContainsSubstring("no.csv"));
   CHECK_THAT(faults_of(replaced(kSplit, "redundant_experts: 64", "redundant_experts: 63")),
              ContainsSubstring("divide over 64 GPUs"));
+  CHECK_THAT(faults_of(replaced(replaced(kSplit, "decode {", "decode { engine: \"vllm-0.18\""), "prefill {",
+                                "prefill { engine: \"sglang-0.5.9\"")),
+             ContainsSubstring("serving.decode.engine: found \"vllm-0.18\", expected a version of sglang"));
   CHECK_THAT(faults_of(replaced(kSplit, "decode {", "decode { kv_cache: \"fp8\"")),
              ContainsSubstring("caches move between them"));
   CHECK_THAT(faults_of(kServing + "training { }"), ContainsSubstring("serving"));

@@ -49,6 +49,11 @@ std::vector<SlowPart> slow_parts(const Entry<proto::Cluster>& entry, const std::
     } else if (part->rank >= gpus) {
       faults.push_back(
           entry.places.fault(field, fmt::format("GPU {}", part->rank), fmt::format("a GPU from 0 to {}", gpus - 1)));
+    } else if (std::ranges::any_of(parts, [&](const SlowPart& other) {
+                 return other.kind == part->kind && other.rank == part->rank;
+               })) {
+      faults.push_back(entry.places.fault(field, fmt::format("the same part of GPU {} again", part->rank),
+                                          "each part once, with the speed that it has"));
     } else {
       parts.push_back(*part);
     }

@@ -107,6 +107,11 @@ class ServingLoader : private ServingPart {
     if (in_.prefill().kv_cache() != in_.decode().kv_cache())
       fault("decode.kv_cache", in_.decode().kv_cache(),
             "as prefill.kv_cache, " + in_.prefill().kv_cache() + ": caches move between them");
+    const auto family = [](const std::string& engine) { return engine.substr(0, engine.find('-')); };
+    const std::string &first = in_.prefill().engine(), &then = in_.decode().engine();
+    if (!first.empty() && !then.empty() && family(first) != family(then))
+      fault("decode.engine", flopcast::quoted(then),
+            fmt::format("a version of {}, as prefill.engine is: engines do not hand caches to others", family(first)));
   }
 
   void pool(const proto::Replicas& r, const std::string& path, ReplicaRole role) {
@@ -234,8 +239,8 @@ class ServingLoader : private ServingPart {
     const proto::PrefixCache& cache = in_.prefix_cache();
     spec.prefix = loaded<PrefixCacheConfig>(cache);
     if (!cache.on() && spec.role != ReplicaRole::decode)
-      for (const auto& [stated, field] :
-           {std::pair(cache.has_host_memory(), "host_memory"), std::pair(cache.has_storage(), "storage")})
+      for (const auto& [stated, field] : {std::pair(spec.prefix.host_memory > Bytes(0), "host_memory"),
+                                          std::pair(spec.prefix.storage > Bytes(0), "storage")})
         if (stated) fault(fmt::format("prefix_cache.{}", field), "a size beside on: false", "no size, or on: true");
     if (cache.has_storage_bandwidth() && !cache.has_storage() && spec.role != ReplicaRole::decode)
       fault("prefix_cache.storage_bandwidth", "a statement without effect", "storage beside it, its size");

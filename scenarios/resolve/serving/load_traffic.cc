@@ -269,10 +269,10 @@ class TrafficLoader : private ServingPart {
   }
 
   void arrivals(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
-    if (c.has_sessions()) return;
     const int stated = c.has_requests_per_second() + c.has_users();
     if (stated > 1) return fault(path, "requests_per_second and users", "one of them");
     idle_arrival_fields(c, path);
+    if (c.has_sessions()) return;
     if (c.has_users()) {
       out.arrivals = ClosedLoop{c.users(), RandomNumber::fixed(seconds(c.think_time()).value()), seconds(c.ramp())};
     } else if (c.has_requests_per_second()) {
@@ -304,14 +304,15 @@ class TrafficLoader : private ServingPart {
       if (stated) fault(path + "." + field, "a statement without effect", expected);
     };
     const bool rate = c.has_requests_per_second();
-    const char* needs_rate = "requests_per_second beside it, which it shapes";
+    const char* own_times = "no recorded sessions, which have times of their own";
+    const char* needs_rate = c.has_sessions() ? own_times : "requests_per_second beside it, which it shapes";
     idle(!rate && c.has_arrivals(), "arrivals", needs_rate);
     idle(!rate && c.has_burstiness(), "burstiness", needs_rate);
     idle(!rate && c.has_daily_swing(), "daily_swing", needs_rate);
     idle(rate && c.has_burstiness() && c.arrivals() != "gamma", "burstiness", "arrivals: \"gamma\" beside it");
     idle(c.has_daily_peak() && c.daily_swing() <= 0, "daily_peak", "daily_swing beside it");
-    idle(!c.has_users() && c.has_think_time(), "think_time", "users, who think");
-    idle(!c.has_users() && c.has_ramp(), "ramp", "users, who begin one after the other");
+    idle(!c.has_users() && c.has_think_time(), "think_time", c.has_sessions() ? own_times : "users, who think");
+    idle(!c.has_users() && c.has_ramp(), "ramp", c.has_sessions() ? own_times : "users, who begin one after the other");
     idle(!rate && c.has_max_concurrency(), "max_concurrency", needs_rate);
     idle(rate && c.has_max_concurrency() && c.has_conversation(), "max_concurrency",
          "requests that stand for themselves, without conversation");
