@@ -57,6 +57,16 @@ struct PreparedStep {
 PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent = {},
                           const std::function<bool()>& go_on = {});
 
+/// So many that the schedule has settled: memory and the prices of further steps need no more.
+StepExtent few_micro_batches(const TrainingConfig& config);
+
+/// Of the tables of a step's pipeline ranks.
+const MemoryTable& fullest(const std::vector<MemoryTable>& tables);
+/// Of a run that was published, and so did run: what a GPU offers. 0: it is none.
+double ran_in(const Scenario& scenario, const MemoryTable& table);
+/// Refuses a step whose fullest GPU is over capacity; when that is allowed, says so in a note. @throws MemoryRefused.
+void check_memory(const Scenario& scenario, const TrainingConfig& config, const TrainingStep& step, bool allow_oom,
+                  std::vector<std::string>& notes);
 /// Memory of the fullest GPU of the scenario's step. Looks at the phases' plans and at resilience too, as far
 /// as that takes no replay. @throws InputError, MemoryRefused.
 MemoryTable check_fit(const Scenario& scenario);

@@ -1,7 +1,5 @@
 #include "analysis/studies/compare/replay_compared.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "analysis/render/text/format.h"
@@ -21,12 +19,6 @@ RunOptions quiet(RunOptions options) {
   options.progress = {};
   options.extra_sinks.clear();
   return options;
-}
-
-Bytes fullest(const std::vector<MemoryTable>& tables) {
-  Bytes most;
-  for (const MemoryTable& table : tables) most = std::max(most, table.total());
-  return most;
 }
 
 // Steps.
@@ -51,7 +43,8 @@ QuickStep quick_training(const Scenario& scenario, const RunOptions& options) {
   ReplayOptions replaying;
   replaying.sharing = options.sharing;
   const Seconds step = replay(prepared.step.graph, prepared.topology->network(), {}, replaying).makespan;
-  return {step, prepared.step.tokens, fullest(prepared.step.memory), scenario.cluster.node.gpu.hbm_usable(), ""};
+  return {step, prepared.step.tokens, fullest(prepared.step.memory).total(), scenario.cluster.node.gpu.hbm_usable(),
+          ""};
 }
 
 QuickStep faulty(std::string fault) {
