@@ -120,6 +120,46 @@ TEST_CASE("models: 18 B per trained parameter, 2 B per frozen one; PPO trains tw
   CHECK(ppo.step.part(RlPart::reward_model) > Seconds(0));
 }
 
+TEST_CASE("adapters: their own states beside matrices that are held once", "[rl]") {
+  const double n = count_parameters(loop().rl->update.model).total;
+  const double policy = number(run_loop({"training.adapter_rank=16"}), "rl.memory.policy_bytes");
+  CHECK(policy > 2 * n);
+  CHECK(policy < 2.2 * n);
+}
+
+TEST_CASE("frozen models have to fit for their pass, or beside the rest where they stay", "[rl]") {
+  CHECK_THROWS_WITH(run_loop({"rl.reference_model=llama-3.1-405b"}),
+                    ContainsSubstring("during pass of the reference model") && ContainsSubstring("rl.frozen"));
+  CHECK_THROWS_WITH(run_loop({"rl.reward.kind=model", "rl.reward.model=llama-3.1-405b"}),
+                    ContainsSubstring("during pass of the reward model"));
+  CHECK_THROWS_WITH(run_loop({"rl.handover.reference=false", "rl.rollout.memory_share=0.9"}),
+                    ContainsSubstring("during generation") && ContainsSubstring("reference model 16"));
+  const RlReport stays = run_loop({"rl.handover.reference=false", "rl.rollout.memory_share=0.5"});
+  for (const PhaseMemory& phase : stays.memory) {
+    int rows = 0;
+    for (const MemoryRow& row : phase.table.rows) rows += row.item == "reference model";
+    CHECK(rows == 1);
+  }
+  // Each pays its own way from the host and back.
+  const RlReport small = run_loop({"rl.reward.kind=model"}),
+                 large = run_loop({"rl.reward.kind=model", "rl.reward.model=qwen2.5-32b"});
+  CHECK(large.step.part(RlPart::reference) == small.step.part(RlPart::reference));
+  CHECK(large.step.part(RlPart::reward_model) > small.step.part(RlPart::reward_model));
+}
+
+TEST_CASE("attention groups each take in all that is not experts", "[rl]") {
+  const std::vector<std::string> experts{"model=qwen3-30b-a3b", "training.plan.expert=8", "rl.rollout.count=1"};
+  const auto received = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), experts.begin(), experts.end());
+    return run_loop(more).sync.received;
+  };
+  const Bytes tensor = received({"rl.rollout.tensor=4"});
+  const Bytes apart = received({"rl.rollout.attention_data=4", "rl.rollout.expert=4"});
+  const WeightBytes weights = weight_bytes(loop({"model=qwen3-30b-a3b", "training.plan.expert=8"}).rl->update.model,
+                                           formats_of(Precision::bf16));
+  CHECK_THAT((apart - tensor).value(), WithinRel(0.75 * weights.others.value(), 1e-9));
+}
+
 TEST_CASE("forward passes take less than a third of a step, and more than a fifth", "[rl]") {
   const RlReport report = run_loop();
   const double forward = report.trainer.forward.per_micro_batch / report.trainer.update.per_micro_batch;

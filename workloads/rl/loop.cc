@@ -336,14 +336,14 @@ Seconds RlLoop::train(std::span<const std::uint32_t> groups, Seconds start) {
   if (!config_.algorithm->trains && !price.reward_forward) return at;
   if (unit_ == 0 && config_.algorithm->generates) at = spend(RlPart::handover, at, prices_.to_training);
   const double all = pack(sequences, price.replicas, config_.packing, price.shape).most;
-  const auto frozen = [&](RlPart part, const std::optional<PassLine>& line) {
-    if (line) at = spend(part, at, line->at(all) + prices_.frozen_swap);
+  const auto frozen = [&](RlPart part, const std::optional<PassLine>& line, Seconds swap) {
+    if (line) at = spend(part, at, line->at(all) + swap);
   };
-  frozen(RlPart::reward_model, price.reward_forward);
+  frozen(RlPart::reward_model, price.reward_forward, prices_.reward_model_swap);
   if (!config_.algorithm->trains) return at;
   if (config_.with_old_log_probs()) at = spend(RlPart::log_probs, at, price.forward.at(all));
-  frozen(RlPart::reference, price.reference_forward);
-  frozen(RlPart::teacher, price.teacher_forward);
+  frozen(RlPart::reference, price.reference_forward, prices_.reference_swap);
+  frozen(RlPart::teacher, price.teacher_forward, prices_.teacher_swap);
   // A critic on GPUs of its own reads while the policy does, and is trained while that is.
   const auto critics = [&](RlPart part, const PassLine& line, double micro_batches) {
     if (prices_.free[static_cast<std::size_t>(part)]) return Seconds(0);

@@ -44,7 +44,8 @@ struct RlSpan {
 struct RlPrices {
   TrainerPrices trainer;
   Seconds sync, to_training, to_generation;
-  Seconds frozen_swap;     ///< weights of one frozen model from the host and back
+  /// Weights of frozen models from the host and back, each for its own pass.
+  Seconds reference_swap, teacher_swap, reward_model_swap;
   Seconds reference_copy;  ///< the policy's weights take the reference's place
   /// The critic has GPUs of its own: so many copies read and are trained while the policy is. Waiting for it is part of
   /// `values` and `critic_update`.

@@ -75,12 +75,16 @@ SyncCost weight_sync_cost(const SyncRequest& request, Topology& topology, const 
   const SyncConfig& sync = request.sync;
   const WeightBytes weights = weight_bytes(request.trainer.model, formats_of(request.engine.precision.linear));
   const auto trainers = static_cast<int>(request.trainer.plan.gpus());
-  const int per_replica = request.engine.plan.gpus(), engines = per_replica * request.replicas;
+  const ServingPlan& plan = request.engine.plan;
+  const int engines = plan.gpus() * request.replicas;
   SyncCost cost;
   cost.fixed = sync.fixed;
   cost.overlapped = sync.overlapped;
   cost.payload = weights.total();
-  double share = 1.0 / per_replica;  // of the weights, that an engine GPU takes in
+  // Of the weights, that an engine GPU takes in: attention groups each have all that is not experts.
+  double share = (weights.others / (plan.tensor * plan.pipeline) +
+                  weights.experts / (std::max(1, plan.expert) * plan.expert_slices() * plan.pipeline)) /
+                 cost.payload;
   switch (sync.form) {
     case SyncForm::broadcast: {
       // Whole tensors pass through every engine GPU, which keeps its slice.

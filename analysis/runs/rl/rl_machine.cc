@@ -119,12 +119,12 @@ TrainerSetting RlMachine::critic_setting(const MicroBatchShape& shape) {
   return out;
 }
 
-std::vector<const ModelConfig*> RlMachine::frozen_models(const RlConfig& config) const {
-  std::vector<const ModelConfig*> out;
+std::vector<RlMachine::FrozenModel> RlMachine::frozen_models(const RlConfig& config) const {
+  std::vector<FrozenModel> out;
   const ModelConfig& policy = rl().update.model;
-  if (config.algorithm->trains && config.with_reference()) out.push_back(&reference_model());
-  if (config.algorithm->trains && config.algorithm->teacher) out.push_back(&config.teacher);
-  if (config.with_reward_model()) out.push_back(&or_policy(config.reward.model, policy));
+  if (config.algorithm->trains && config.with_reference()) out.push_back({"reference model", &reference_model()});
+  if (config.algorithm->trains && config.algorithm->teacher) out.push_back({"teacher", &config.teacher});
+  if (config.with_reward_model()) out.push_back({"reward model", &or_policy(config.reward.model, policy)});
   return out;
 }
 
@@ -132,7 +132,7 @@ std::vector<const ModelConfig*> RlMachine::frozen_models(const RlConfig& config)
 FrozenReads RlMachine::frozen_reads(const RlConfig& config, const MicroBatchShape& shape) {
   FrozenReads out;
   out.replicas = config.frozen.gpus / config.frozen.replica_gpus();
-  for (const ModelConfig* model : frozen_models(config)) {
+  for (const auto& [role, model] : frozen_models(config)) {
     const auto [known, fresh] =
         frozen_lines_.try_emplace(std::make_tuple(number_of(*model), shape.sequence_length, shape.sequences));
     if (fresh) known->second = forward_line(frozen_setting(*model, shape), 2.0 * config.frozen.pipeline + 1);
@@ -325,8 +325,10 @@ RlPrices RlMachine::prices(const RlConfig& config) {
   if (config.frozen.gpus > 0) {
     out.frozen = frozen_reads(config, out.trainer.shape);
   } else if (config.handover.reference && rl().trains()) {
-    const ModelConfig& frozen = config.algorithm->teacher ? config.teacher : reference_model();
-    out.frozen_swap = 2 * copy(frozen_per_gpu(frozen));
+    const auto swap = [&](const ModelConfig& model) { return 2 * copy(frozen_per_gpu(model)); };
+    if (config.with_reference()) out.reference_swap = swap(reference_model());
+    if (config.algorithm->teacher) out.teacher_swap = swap(config.teacher);
+    if (config.with_reward_model()) out.reward_model_swap = swap(or_policy(config.reward.model, rl().update.model));
   }
   return out;
 }
@@ -370,6 +372,18 @@ Seconds RlMachine::write_answers(const RlConfig& config, int answers) {
 
 // Memory.
 
+namespace {
+
+/// Elements of all adapters.
+double trained_elements(const TrainingConfig& update) {
+  StageContent whole;
+  whole.dense_layers = update.model.dense_layers();
+  whole.moe_layers = update.model.moe_layers();
+  return trained_parameters(update, whole).replicated * update.plan.tensor;
+}
+
+}  // namespace
+
 ModelStates RlMachine::states() const {
   ModelStates out;
   const RlConfig& config = rl().loop;
@@ -378,7 +392,10 @@ ModelStates RlMachine::states() const {
     const PrecisionPlan& p = rl().update.precision;
     const double each = bytes_per_element(p.parameters) + bytes_per_element(p.gradients) + bytes_per_element(p.master) +
                         2 * bytes_per_element(p.moments);
-    out.policy = Bytes(count_parameters(rl().update.model).total * each);
+    const double all = count_parameters(rl().update.model).total;
+    const double trained = rl().update.adapter_rank > 0 ? trained_elements(rl().update) : all;
+    out.policy = Bytes(all * bytes_per_element(p.parameters) + trained * (each - bytes_per_element(p.parameters)));
+    if (trained < all) out.policy += Bytes(trained * bytes_per_element(p.parameters));  // adapters beside the matrices
     if (config.algorithm->critic) out.critic = Bytes(count_parameters(critic_model()).total * each);
     if (config.with_reference()) out.reference = frozen(reference_model());
     if (config.algorithm->teacher) out.teacher = frozen(config.teacher);
@@ -395,7 +412,9 @@ std::vector<PhaseMemory> RlMachine::memory() {
   const auto row = [](PhaseMemory& phase, std::string item, Bytes bytes, std::string detail) {
     if (bytes > Bytes(0)) phase.table.rows.push_back({std::move(item), bytes, std::move(detail)});
   };
-  Bytes states;  // of the trainer, that stay while the engine works
+  Bytes states;             // of the trainer, that stay while the engine works
+  Bytes states_of_trainer;  // that has GPUs of its own
+  const bool frozen_here = config.frozen.gpus == 0, frozen_stays = frozen_here && !config.handover.reference;
   if (config.algorithm->trains) {
     PhaseMemory update;
     update.phase = "update";
@@ -418,14 +437,29 @@ std::vector<PhaseMemory> RlMachine::memory() {
       row(update, of + " parameters", other(config.handover.parameters, "parameters"), "");
       row(update, of + " optimiser states", other(config.handover.optimizer, "optimiser states"), "");
     }
-    if (config.with_reference() && !config.handover.reference && config.frozen.gpus == 0)
-      row(update, "reference model", frozen_per_gpu(reference_model()), "BF16, not offloaded");
+    if (frozen_stays)
+      for (const auto& [role, model] : frozen_models(config))
+        row(update, role, frozen_per_gpu(*model), "BF16, not offloaded");
     if (shared && !config.handover.engine)
       row(update, "engine", engine_->memory.usable, "weights and cache, not given up");
     out.push_back(std::move(update));
     for (const ModelConfig* model : models) {
+      states_of_trainer += held(*model, "parameters") + held(*model, "optimiser states");
       if (!config.handover.parameters) states += held(*model, "parameters") + held(*model, "gradients");
       if (!config.handover.optimizer) states += held(*model, "optimiser states");
+    }
+  }
+  if (frozen_here && !frozen_stays) {
+    // Each comes from the host for its pass; beside it what of the trainer is never sent there.
+    for (const auto& [role, model] : frozen_models(config)) {
+      PhaseMemory pass;
+      pass.phase = fmt::format("pass of the {}", role);
+      pass.capacity = gpu.hbm_usable();
+      row(pass, "weights", frozen_per_gpu(*model), "BF16, from the host");
+      row(pass, "trainer", shared ? states : states_of_trainer, "parameters and optimiser states, not offloaded");
+      if (shared && !config.handover.engine)
+        row(pass, "engine", engine_->memory.usable, "weights and cache, not given up");
+      out.push_back(std::move(pass));
     }
   }
   if (config.critic.gpus > 0) {
@@ -439,8 +473,8 @@ std::vector<PhaseMemory> RlMachine::memory() {
     PhaseMemory frozen;
     frozen.phase = "frozen models";
     frozen.capacity = gpu.hbm_usable();
-    for (const ModelConfig* model : frozen_models(config))
-      row(frozen, model->name, frozen_per_gpu(*model), "BF16, of a replica's part");
+    for (const auto& [role, model] : frozen_models(config))
+      row(frozen, fmt::format("{}: {}", role, model->name), frozen_per_gpu(*model), "BF16, of a replica's part");
     out.push_back(std::move(frozen));
   }
   if (rl().generates()) {
@@ -451,6 +485,9 @@ std::vector<PhaseMemory> RlMachine::memory() {
     row(generation, "KV cache", engine_->memory.usable - engine_->memory.table.total(),
         fmt::format("{} tokens per attention group", engine_->memory.kv_tokens));
     if (shared) row(generation, "trainer", states, "parameters, gradients and optimiser states, not offloaded");
+    if (shared && frozen_stays)
+      for (const auto& [role, model] : frozen_models(config))
+        row(generation, role, frozen_per_gpu(*model), "BF16, not offloaded");
     out.push_back(std::move(generation));
   }
   return out;
@@ -461,10 +498,13 @@ void RlMachine::check_memory() {
   for (const PhaseMemory& phase : memory()) {
     if (phase.total() <= phase.capacity) continue;
     const bool update = phase.phase == "update", frozen = phase.phase == "frozen models",
-               critic = phase.phase == "critic";
+               critic = phase.phase == "critic", pass = phase.phase.starts_with("pass of");
     Diagnostic fault;
     fault.file = scenario_.file;
-    fault.field = update ? "training.plan" : frozen ? "rl.frozen" : critic ? "rl.critic" : "rl.rollout.memory_share";
+    fault.field = update || pass ? "training.plan"
+                  : frozen       ? "rl.frozen"
+                  : critic       ? "rl.critic"
+                                 : "rl.rollout.memory_share";
     fault.found = fmt::format("{} on the fullest GPU during {}, {} too much", format_bytes(phase.total()), phase.phase,
                               format_bytes(phase.total() - phase.capacity));
     fault.expected = fmt::format("at most {}", format_bytes(phase.capacity));
@@ -474,7 +514,9 @@ void RlMachine::check_memory() {
       remedy = "a smaller training.batch.sequence_length, more of training.plan";
       if (!recomputes) remedy = "training.recompute.full_layer: true, " + remedy;
     }
-    if (frozen || critic)
+    if (pass)
+      remedy = "a larger tensor or pipeline, or GPUs of its own: rl.frozen";
+    else if (frozen || critic)
       remedy = fmt::format("a larger {}.tensor or pipeline", fault.field);
     else if (!rl().separate() || rl().loop.overlap > 0)
       remedy += update && !rl().loop.handover.engine

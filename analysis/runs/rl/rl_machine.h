@@ -47,7 +47,11 @@ class RlMachine {
   const RlScenario& rl() const { return *scenario_.rl; }
   /// A replica of the frozen models' own GPUs.
   TrainerSetting frozen_setting(const ModelConfig& model, const MicroBatchShape& shape);
-  std::vector<const ModelConfig*> frozen_models(const RlConfig& config) const;
+  struct FrozenModel {
+    const char* role;
+    const ModelConfig* model;
+  };
+  std::vector<FrozenModel> frozen_models(const RlConfig& config) const;
   FrozenReads frozen_reads(const RlConfig& config, const MicroBatchShape& shape);
   TrainerSetting setting(const ModelConfig& model, const MicroBatchShape& shape);
   const PassLine& line(const ModelConfig& model, bool update, const MicroBatchShape& shape, double micro_batches);
