@@ -68,6 +68,7 @@ Report serving(const ResolvedScenario& resolved, const Environment& environment,
   const Scenario& scenario = resolved.value();
   ServingOptions options = serving_options(scenario, environment, settings);
   options.keeper = hooks.keeper;
+  if (!hooks.ranges) options.spreads = {};
   RequestRecorder recorder;
   options.on_result = [&](const Request& request, const RequestResult& result) {
     if (settings.keep_requests) recorder.add(result);

@@ -19,6 +19,7 @@ struct RunHooks {
   std::vector<std::function<std::unique_ptr<TimelineSink>(const TrainingStep&)>> sinks;
   ResultSink on_result;  ///< of every request; may be empty
   SessionKeeper keeper;  ///< of serving
+  bool ranges = true;    ///< of serving: false leaves them out, and the replays that they take
 };
 
 /// As run() of flopcast/run.h.

@@ -19,6 +19,29 @@ TrafficConfig times_as_much(TrafficConfig traffic, double factor) {
   return traffic;
 }
 
+namespace {
+
+/// Requests at once several times over, else no queue settles.
+constexpr double kLivesTold = 5;
+constexpr double kMostTold = 50'000;
+
+}  // namespace
+
+ReplayLength::ReplayLength(const TrafficConfig& own) : own_(static_cast<double>(expected_requests(own))) {}
+
+void ReplayLength::cut(ServingScenario& serving, double load) const {
+  const auto all = static_cast<double>(expected_requests(serving.traffic));
+  const double told = std::max(own_, std::min(kMostTold, kLivesTold * at_once_per_load_ * load));
+  if (own_ <= 0 || load <= 1 || all <= told) return;
+  serving.traffic.requests = static_cast<std::uint64_t>(told);
+  serving.warm_up = serving.warm_up * (told / all);
+}
+
+void ReplayLength::replayed(const ServingReport& report, double load) {
+  if (report.state == LoadState::overloaded || report.all.completed.requests == 0) return;
+  at_once_per_load_ = report.arrivals_per_s() * report.all.end_to_end.quantile(0.5) / load;
+}
+
 bool waits_for_answers(const TrafficConfig& traffic) {
   return std::any_of(traffic.classes.begin(), traffic.classes.end(),
                      [](const TrafficClass& c) { return std::holds_alternative<ClosedLoop>(c.arrivals); });

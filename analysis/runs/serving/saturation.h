@@ -10,6 +10,21 @@ namespace flopcast {
 /// The same traffic, `factor` times as much of it: over the same time at least.
 TrafficConfig times_as_much(TrafficConfig traffic, double factor);
 
+/// Cuts replays of a scenario at other loads to as many requests as tell what a load does: as many as the scenario
+/// itself has, or several times as many as are under way at once. Without it a load of a hundred times the traffic has
+/// a hundred times the requests.
+class ReplayLength {
+ public:
+  explicit ReplayLength(const TrafficConfig& own);
+  /// @pre the traffic is that of `load`
+  void cut(ServingScenario& serving, double load) const;
+  void replayed(const ServingReport& report, double load);
+
+ private:
+  double own_ = 0;               // requests
+  double at_once_per_load_ = 0;  // under way, by the last load that was stood
+};
+
 /// The most load that is good, by doubling from 1 up to `most` or halving down to `least`: twice as much is not good,
 /// or was not asked. 0: none is. @param good is asked of loads, as multiples of the traffic.
 double doubled_load(const std::function<bool(double load)>& good, double least, double most);

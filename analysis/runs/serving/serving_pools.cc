@@ -63,7 +63,18 @@ void find_slow_kinds(const ServingScenario& serving, const std::vector<BuiltPool
   }
 }
 
-std::vector<BuiltPool> build_pools(const Scenario& scenario) {
+void KeptPrices::share(std::size_t number, BuiltPool& pool) {
+  const auto [found, fresh] = pools_.try_emplace(number);
+  Kept& kept = found->second;
+  if (fresh || kept.levels != pool.levels || !(kept.speeds == pool.speeds)) {
+    kept = {pool.levels, pool.speeds, pool.pricers, pool.slow};
+    return;
+  }
+  pool.pricers = kept.pricers;
+  pool.slow = kept.slow;
+}
+
+std::vector<BuiltPool> build_pools(const Scenario& scenario, KeptPrices* kept) {
   const ServingScenario& serving = *scenario.serving;
   PriceSources sources;
   sources.cluster = scenario.cluster;
@@ -97,6 +108,7 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
     sources.kernels = kernels;
     pools.push_back(build_pool(spec, sources, first_gpu, busiest_loads(serving, spec, scenario.cluster),
                                serving.expert_pace.drift_period / serving.haste()));
+    if (kept != nullptr) kept->share(pools.size() - 1, pools.back());
     pools.back().config.replica.jump = serving.jump;
     first_gpu += spec.replicas * spec.engine.plan.gpus();
   }

@@ -208,11 +208,13 @@ LatencyMeans means_of(const ServingReport& report) {
 }
 
 /// Queues of an overloaded twin grow with the requests that come: to as many as came here.
-std::optional<LatencyMeans> means_of_twin(const ServingReport& report, double factor, const ServingOptions& options) {
+std::optional<LatencyMeans> means_of_twin(const ServingReport& report, double factor, const ServingOptions& options,
+                                          const std::shared_ptr<KeptPrices>& prices) {
   const std::optional<Scenario> scenario = twin_of(report, factor);
   if (!scenario) return std::nullopt;
   ServingOptions quiet;
   quiet.power = options.power;
+  quiet.prices = prices;
   if (options.keep_going)
     quiet.keep_going = [&](std::uint64_t) { return options.keep_going(report.all.arrived.requests); };
   const ServingReport twin = run_serving(*scenario, quiet);
@@ -233,7 +235,8 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   const ServingScenario& serving = *scenario.serving;
   ServingReport report{};
   report.scenario = scenario;
-  std::vector<BuiltPool> pools = build_pools(scenario);
+  const std::shared_ptr<KeptPrices> prices_kept = options.prices ? options.prices : std::make_shared<KeptPrices>();
+  std::vector<BuiltPool> pools = build_pools(scenario, prices_kept.get());
   SessionConfig config;
   config.levels = serving.levels;
   config.failures = serving.failures;
@@ -291,8 +294,8 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   report.spread = options.spreads.at(report.answer_pool().mean_batch);
   if (report.spread.tpot.rows > 0 && report.all.tpot.count() > 0)
     report.latency = latency_range(report.spread, means_of(report),
-                                   {means_of_twin(report, report.spread.tpot.high, options),
-                                    means_of_twin(report, report.spread.tpot.low, options)});
+                                   {means_of_twin(report, report.spread.tpot.high, options, prices_kept),
+                                    means_of_twin(report, report.spread.tpot.low, options, prices_kept)});
   report.energy = energy_of(report, options.power);
   report.cost = cost_of(report, pools[serving.prompt_pool_index()]);
   const EngineConfig& answers = serving.answer_pool().engine;

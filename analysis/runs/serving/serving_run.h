@@ -106,8 +106,11 @@ struct SessionKeeper {
   std::function<void(const std::string&)> keep;  ///< a state
 };
 
+class KeptPrices;
+
 struct ServingOptions {
   PowerModel power;
+  std::shared_ptr<KeptPrices> prices;             ///< of replays of the same scenario; none: its own
   ServingSpreads spreads;                         ///< factors of 1: ranges are left out
   ResultSink on_result;                           ///< of every request; may be empty
   std::function<bool(std::uint64_t)> keep_going;  ///< requests so far; false: stop

@@ -28,6 +28,9 @@ constexpr int kWidestTensor = 8;
 constexpr int kLargestReplica = 320;     // GPUs: DeepSeek's decoding unit, the largest that anybody has published
 constexpr std::size_t kShapesApart = 4;  // of prompts and of answers each that are tried beside one another
 constexpr int kMostReplicasOfAKind = 8;  // in a unit of prefill and decode replicas
+/// Units that are tried before what the best of them serves decides which others are worth a closer look: the same for
+/// any number of workers.
+constexpr std::size_t kRound = 8;
 
 const std::vector<std::string>& open_names() {
   static const std::vector<std::string> kNames{"tensor", "attention_data", "expert", "pipeline", "split"};
@@ -257,13 +260,13 @@ class ServingPlanner {
 
   std::vector<PlannedUnit> tried(const std::vector<DeploymentUnit>& units, const std::string& stage) {
     std::vector<PlannedUnit> out;
-    const auto round = static_cast<std::size_t>(std::max(1, options_.workers)) * 2;
-    for (std::size_t begin = 0; begin < units.size(); begin += round) {
+    for (std::size_t begin = 0; begin < units.size(); begin += kRound) {
       if (options_.progress && !options_.progress(stage, begin, units.size())) throw Interrupted();
-      const std::size_t count = std::min(round, units.size() - begin);
+      const std::size_t count = std::min(kRound, units.size() - begin);
       const std::vector<Capacity> found = parallel_map<Capacity>(count, options_.workers, [&](std::size_t i) {
-        const Scenario scenario = scenario_of(units[begin + i]);
-        return capacity_of_unit(scenario, options_);
+        const DeploymentUnit& unit = units[begin + i];
+        const bool own = study_.own && *study_.own == unit;
+        return capacity_of_unit(scenario_of(unit), options_, own ? 0 : best_per_gpu_ * unit.gpus());
       });
       for (std::size_t i = 0; i < count; ++i) {
         const Capacity& capacity = found[i];
@@ -272,6 +275,8 @@ class ServingPlanner {
         plan.at_most = capacity.at_most;
         plan.at_most.gpus = plan.unit.gpus();
         plan.limited_by = limit_text(capacity.limit);
+        plan.roughly = capacity.roughly;
+        best_per_gpu_ = std::max(best_per_gpu_, plan.requests_per_gpu());
         plan.copies = study_.base.cluster.gpus() / plan.unit.gpus();
         out.push_back(plan);
       }
@@ -388,6 +393,7 @@ class ServingPlanner {
   const ServingPlanOptions& options_;
   std::set<std::string> stated_;
   bool own_split_ = false;
+  double best_per_gpu_ = 0;                    // requests per second, of what was tried
   std::map<ReplicaShape, PlannedUnit> alone_;  // replicas that do all, where only splits are asked for
   ServingPlanStudy study_;
 };

@@ -1,6 +1,8 @@
 // The best deployments as text, table and JSON.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/json.h"
@@ -13,6 +15,12 @@ namespace {
 /// Deployments that text shows; CSV and JSON have all.
 constexpr std::size_t kShown = 15;
 constexpr std::size_t kShownLeftOut = 8;
+
+/// "TPOT", "TPOT, roughly"
+std::string limit_of(const PlannedUnit& plan) {
+  if (!plan.roughly) return plan.limited_by;
+  return plan.limited_by.empty() ? "roughly" : plan.limited_by + ", roughly";
+}
 
 }  // namespace
 
@@ -75,13 +83,17 @@ std::string to_text(const ServingPlanStudy& study, const TextStyle& style) {
     const PlannedUnit& plan = study.plans[i];
     const CurveSample& s = plan.at_most;
     std::string what = unit_text(plan.unit);
-    if (!plan.limited_by.empty()) what += fmt::format(" [{}]", plan.limited_by);
+    if (const std::string limit = limit_of(plan); !limit.empty()) what += fmt::format(" [{}]", limit);
     table.row({fmt::format("{}", i + 1), fmt::format("{}", plan.unit.gpus()),
                fmt::format("{:.3g}", plan.requests_per_gpu()), fmt::format("{:.0f}", s.tokens_per_s_per_gpu),
                format_time(Seconds(s.ttft_p90)), format_time(Seconds(s.tpot_p90)), thousand_requests(study, plan),
                what});
   }
   text += table.render(style) + "\n" + wrap(own_text(study), style.width(), "") + "\n";
+  if (std::any_of(study.plans.begin(), study.plans.end(), [](const PlannedUnit& plan) { return plan.roughly; }))
+    text += wrap("Roughly: it serves at least that and less than twice as much, and another serves more.",
+                 style.width(), "  ") +
+            "\n";
   if (study.plans.size() > kShown) text += fmt::format("{} more are in --csv.\n", study.plans.size() - kShown);
   if (study.left_out.empty()) return text;
   text += fmt::format("\nLeft out ({}):\n", study.left_out.size());
@@ -106,7 +118,7 @@ std::string to_csv(const ServingPlanStudy& study) {
                       shortest(plan.requests_per_gpu()), shortest(s.tokens_per_s_per_gpu),
                       shortest(s.tokens_per_s_per_user), shortest(s.ttft_p90), shortest(s.tpot_p90),
                       shortest(s.usd_per_million_output), shortest(study.usd_per_1000_requests(plan)),
-                      fmt::format("{}", plan.copies), plan.limited_by, unit_text(plan.unit), ""});
+                      fmt::format("{}", plan.copies), limit_of(plan), unit_text(plan.unit), ""});
   }
   for (const ShapeLeftOut& out : study.left_out) {
     text += csv_line(
@@ -136,7 +148,7 @@ report::ServingPlanStudy to_message(const ServingPlanStudy& study) {
     entry.set_usd_per_million_output(s.usd_per_million_output);
     entry.set_usd_per_1000_requests(study.usd_per_1000_requests(plan));
     entry.set_copies(plan.copies);
-    entry.set_limited_by(plan.limited_by);
+    entry.set_limited_by(limit_of(plan));
     entry.set_own(study.own && plan.unit == *study.own);
   }
   for (const ShapeLeftOut& out : study.left_out) {

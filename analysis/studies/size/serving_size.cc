@@ -7,6 +7,7 @@
 #include <set>
 
 #include "analysis/render/text/format.h"
+#include "analysis/runs/serving/serving_pools.h"
 #include "scenarios/read/text/quantity.h"
 #include "scenarios/resolve/change_work.h"
 
@@ -15,7 +16,11 @@ namespace {
 
 class Sizer {
  public:
-  Sizer(const Scenario& scenario, const SizeOptions& options) : scenario_(scenario), options_(options) {}
+  Sizer(const Scenario& scenario, const SizeOptions& options)
+      : scenario_(scenario),
+        options_(options),
+        length_(scenario.serving->traffic),
+        prices_(std::make_shared<KeptPrices>()) {}
 
   SizeResult run() {
     const ServingScenario& serving = *scenario_.serving;
@@ -111,9 +116,13 @@ class Sizer {
       serving.sample = 1;
       serving.levels.assign(serving.levels.size(), options_.promise);
       if (load != 1) serving.traffic = times_as_much(serving.traffic, load);
+      length_.cut(serving, load);
     });
     if (options_.stage) options_.stage(fmt::format("{}, load {:g}", deployment, load));
-    const ServingReport report = run_serving(scenario, options_.serving);
+    ServingOptions serving = options_.serving;
+    serving.prices = prices_;
+    const ServingReport report = run_serving(scenario, serving);
+    length_.replayed(report, load);
     CurveSample out = sample_of(report);
     out.gpus = gpus;
     attainment_ = report.all.slo_attainment();
@@ -160,6 +169,8 @@ class Sizer {
 
   const Scenario& scenario_;
   const SizeOptions& options_;
+  ReplayLength length_;
+  std::shared_ptr<KeptPrices> prices_;
   SizeResult result_;
   bool met_ = false;
   double attainment_ = 0, nearest_ = -1;

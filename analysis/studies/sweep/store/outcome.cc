@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "analysis/face/run.h"
 #include "analysis/render/text/json.h"
 #include "analysis/runs/metrics.h"
 #include "flopcast/metrics.h"
@@ -34,11 +35,19 @@ bool wants_projection(const SweepStudy& study) {
   });
 }
 
+/// Ranges of serving take replays of their own.
+bool wants_ranges(const SweepStudy& study) {
+  return std::any_of(study.keep.begin(), study.keep.end(),
+                     [](const std::string& name) { return name.ends_with(".low") || name.ends_with(".high"); });
+}
+
 std::vector<SweepCell> figures_of(const SweepStudy& study, const ResolvedScenario& scenario,
                                   const Environment& environment) {
   RunSettings settings;
   settings.project = wants_projection(study);
-  const std::vector<Metric> found = metrics(run(scenario, environment, settings));
+  RunHooks hooks;
+  hooks.ranges = wants_ranges(study);
+  const std::vector<Metric> found = metrics(run(scenario, environment, settings, hooks));
   std::vector<SweepCell> cells;
   for (std::size_t i = 0; i < study.keep.size(); ++i) {
     // Reports give their metrics in one order, as `keep` mostly has them.
