@@ -274,6 +274,10 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   config.attention_kernel = attention_kernel_of(config.software, config.model);
   if (run.expert_tensor == 0) config.plan.expert_tensor = expert_tensor_of(config.software, config.plan, config.model);
   config.plan.layer_split = config.software.splits_layers;
+  const bool alone = run.pipeline == 1 && config.model.moe.experts == 0;
+  if (run.tensor > 1)
+    config.plan.sequence_parallel =
+        config.software.splits_sequence == "always" || (config.software.splits_sequence == "dense_alone" && alone);
   config.plan.overlap_gradients &= config.software.overlaps_exchange;
   config.plan.overlap_parameters &= config.software.overlaps_exchange;
   config.plan.tensor_overlap = recipe.megatron || run.fused_exchange;
