@@ -149,6 +149,47 @@ TEST_CASE("chips that a rule keeps from China are left out with the rule", "[siz
   CHECK(size.met.front().gpu == "h20");
 }
 
+TEST_CASE("chips without a node of their own are looked at in one that is made for them", "[size]") {
+  const Libraries& libraries = testing::environment().data().libraries();
+  const std::vector<std::string> alone = chips_without_node(libraries);
+  CHECK(std::find(alone.begin(), alone.end(), "l20") != alone.end());
+  CHECK(std::find(alone.begin(), alone.end(), "h20") == alone.end());
+  const MadeNode made = made_node("l20", libraries);
+  CHECK(made.name == "server of 8 l20");
+  CHECK_THAT(made.what, ContainsSubstring("are assumed, joined by PCIe of 32 GB/s per direction"));
+  // What joins a 910C to others is not published: it is left out with that.
+  CHECK(made_node("ascend-910c", libraries).sets.empty());
+  TrainingSizeOptions options;
+  options.deadline = Seconds(200 * 86400.0);
+  options.for_china = true;
+  options.date = parse_date("2025-06-01");
+  options.most_gpus = 64;
+  const TrainingSize size = size_training(kRun, testing::environment(), {}, options);
+  const auto has = [](const std::vector<TrainingCluster>& clusters) {
+    return std::any_of(clusters.begin(), clusters.end(), [](const TrainingCluster& c) { return c.gpu == "l20"; });
+  };
+  CHECK((has(size.met) || has(size.not_met)));
+  CHECK(std::any_of(size.made.begin(), size.made.end(),
+                    [](const NodeMadeUp& node) { return node.node == "server of 8 l20"; }));
+  // Every chip of the library is looked at or left out with a reason.
+  for (const std::string& gpu : libraries.names(LibraryKind::gpus)) {
+    const auto named = [&](const auto& list) {
+      return std::any_of(list.begin(), list.end(), [&](const auto& entry) {
+        return entry.node == gpu || entry.node == "server of 8 " + gpu ||
+               (std::find(alone.begin(), alone.end(), gpu) == alone.end());
+      });
+    };
+    INFO(gpu);
+    CHECK((named(size.left_out) || named(size.made)));
+  }
+  const auto h20 = std::find_if(size.left_out.begin(), size.left_out.end(),
+                                [](const ChipLeftOut& chip) { return chip.node == "hgx-h20"; });
+  REQUIRE(h20 != size.left_out.end());
+  REQUIRE(h20->free_until);
+  CHECK(*h20->free_until < *options.date);
+  CHECK(*h20->free_until > *parse_date("2025-01-01"));
+}
+
 TEST_CASE("where a fabric joins no more nodes the largest cluster of it is the nearest", "[size]") {
   TrainingSizeOptions options;
   options.deadline = Seconds(600);
