@@ -33,6 +33,24 @@ constexpr double kEveryUpTo = 1.25, kSomeUpTo = 2;
 constexpr int kMostPlanned = 24;
 constexpr int kMostSizesBetween = 64;
 
+/// What is asked for, all of it or a part.
+struct Limits {
+  std::optional<Seconds> deadline;
+  std::optional<Usd> budget;
+};
+
+bool keeps(const TrainingCluster& cluster, const Limits& limits) {
+  return (!limits.deadline || cluster.in_time) && (!limits.budget || cluster.in_budget);
+}
+
+/// Which of two says better what would have to change.
+bool nearer(const TrainingCluster& a, const TrainingCluster& b) {
+  if (a.in_time != b.in_time) return a.in_time;
+  if (!a.in_time) return a.days < b.days;
+  if (a.usd.has_value() != b.usd.has_value()) return a.usd.has_value();
+  return a.usd && *a.usd < *b.usd;
+}
+
 class TrainingSizing final : public ClusterSizing {
  public:
   using ClusterSizing::ClusterSizing;
@@ -63,12 +81,6 @@ class TrainingSizing final : public ClusterSizing {
     result.scenario = completed(std::move(open.scenario), environment_.data()).value();
     return result;
   }
-
-  /// What is asked for, all of it or a part.
-  struct Limits {
-    std::optional<Seconds> deadline;
-    std::optional<Usd> budget;
-  };
 
   struct Planned {
     std::optional<TrainingCluster> cluster;
@@ -184,10 +196,6 @@ class TrainingSizing final : public ClusterSizing {
   }
 
   bool may_plan_more() const { return static_cast<int>(kind_.planned.size()) < kMostPlanned; }
-
-  static bool keeps(const TrainingCluster& cluster, const Limits& limits) {
-    return (!limits.deadline || cluster.in_time) && (!limits.budget || cluster.in_budget);
-  }
 
   /// Days fall and dollars rise with size, but for how a model and a batch divide: a size is looked at in closed form,
   /// and decided by the plan that `plan` finds for it.
@@ -384,14 +392,6 @@ class TrainingSizing final : public ClusterSizing {
     }
     sizes.resize(low + 1);
     return why;
-  }
-
-  /// Which of two says better what would have to change.
-  bool nearer(const TrainingCluster& a, const TrainingCluster& b) const {
-    if (a.in_time != b.in_time) return a.in_time;
-    if (!a.in_time) return a.days < b.days;
-    if (a.usd.has_value() != b.usd.has_value()) return a.usd.has_value();
-    return a.usd && *a.usd < *b.usd;
   }
 
   /// The next larger one of the grid buys time.
