@@ -118,6 +118,7 @@ class Search {
       shapes_[i].bound = shape_bound(shapes_[i].choice, estimator);
     });
     std::stable_sort(shapes_.begin(), shapes_.end(), [](const Shape& a, const Shape& b) { return a.bound < b.bound; });
+    result_.floor = shapes_.empty() ? kForever : shapes_.front().bound;
   }
 
   /// Over the schedules and ZeRO stages that are open.
@@ -172,6 +173,7 @@ class Search {
   /// What cannot be faster than this need not be priced.
   Seconds limit() const {
     Seconds limit = result_.best.size() < options_.keep ? kForever : result_.best.back().estimate.step;
+    limit = std::min(limit, options_.longest);
     if (result_.ranked && result_.ranked->estimate.fits && !result_.best.empty()) {
       const Seconds own = result_.ranked->estimate.step;
       if (own <= options_.rank_slack * result_.best.front().estimate.step) limit = std::max(limit, own);
@@ -283,7 +285,7 @@ class Search {
       }
       return false;
     }
-    if (estimate.beyond) {
+    if (estimate.beyond || estimate.step > options_.longest) {
       result.beyond += 1;
       return true;
     }

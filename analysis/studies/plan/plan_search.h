@@ -29,6 +29,8 @@ struct SearchOptions {
   /// A plan whose rank is asked for: everything faster than it is priced, up to `rank_slack` beyond the best.
   std::optional<PlanChoice> ranked;
   double rank_slack = 1.5;
+  /// Plans that take longer are of no use: none of them is among the best.
+  Seconds longest = StepEstimator::kAnyLength;
   /// False: the plan is refused by a condition. Called by all workers at once.
   std::function<bool(const PlanChoice&, const StepEstimate&)> accepts;
   /// Shapes done, shapes in all; false stops.
@@ -49,6 +51,7 @@ struct SearchResult {
   double untried = 0;    ///< variants of plans that were priced which differ in switches tried on the best alone
   std::size_t shapes = 0;
   Seconds bound;  ///< no plan that was not priced is faster, as far as its compute goes
+  Seconds floor;  ///< no plan of the space is, but those whose degrees leave no room for the model
   /// The plan that needs least memory where none fits.
   std::optional<ScreenedPlan> leanest;
   std::optional<ScreenedPlan> ranked;  ///< the plan asked for

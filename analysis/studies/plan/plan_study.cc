@@ -96,6 +96,8 @@ class Study {
     options.keep = static_cast<std::size_t>(std::max(40, 2 * options_.replays));
     options.ranked = ranked;
     options.effort = options_.effort;
+    options.rank_slack = options_.rank_slack;
+    options.longest = options_.longest;
     if (!where_.empty() || lean_) {
       options.accepts = [this](const PlanChoice& choice, const StepEstimate& estimate) {
         if (lean_ && estimate.memory > *lean_) return false;

@@ -26,7 +26,9 @@ struct PlanOptions {
   std::vector<std::string> why;         ///< `path=value`: what becomes of plans that have it
   std::vector<std::string> precisions;  ///< beside the scenario's own: "bf16", "fp8"
   int replays = 20;
-  double effort = 400'000;  ///< SearchOptions::effort
+  double effort = 400'000;                      ///< SearchOptions::effort
+  double rank_slack = 1.5;                      ///< SearchOptions::rank_slack
+  Seconds longest = StepEstimator::kAnyLength;  ///< SearchOptions::longest
   int workers = 1;
   /// What is going on, how much of it is done; false stops.
   std::function<bool(const std::string& stage, std::size_t done, std::size_t all)> progress;

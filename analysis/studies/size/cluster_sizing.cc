@@ -37,29 +37,51 @@ TrainingSize ClusterSizing::run() {
   size_.date = options_.date ? options_.date : size_.base.date;
   count_work();
   if (options_.for_china) rules_ = load_rule_book(libraries(), {});
-  for (const std::string& node : nodes_to_try(options_.nodes, options_.for_china, size_.base, libraries()))
-    try_node(node);
+  try_nodes();
   sort_by_cost(size_.met);
   sort_by_cost(size_.not_met);
   return std::move(size_);
 }
 
+void ClusterSizing::try_nodes() {
+  for (const std::string& node : nodes_to_try(options_.nodes, options_.for_china, size_.base, libraries()))
+    try_node(node);
+  if (!rules_ || !options_.nodes.empty()) return;
+  for (const std::string& gpu : chips_without_node(libraries())) try_made_node(gpu);
+}
+
 void ClusterSizing::try_node(const std::string& node) {
   try {
     const Scenario one = on_one(node);
-    if (rules_) {
-      std::vector<std::string> gpus{one.cluster.node.gpu.name};
-      if (one.rl && one.rl->rollout_cluster) gpus.push_back(one.rl->rollout_cluster->node.gpu.name);
-      for (const std::string& gpu : gpus) {
-        const KeptFromChina kept = kept_from_china(gpu, *size_.date, *rules_, libraries());
-        if (kept.why.empty()) continue;
-        return leave_out(node, (gpu == gpus.front() ? "" : gpu + ": ") + kept.why, kept.times_over);
-      }
-    }
-    seek(node, one);
+    std::vector<std::string> gpus{one.cluster.node.gpu.name};
+    if (one.rl && one.rl->rollout_cluster) gpus.push_back(one.rl->rollout_cluster->node.gpu.name);
+    if (!kept(node, gpus)) seek(node, one);
   } catch (const InputError& error) {
     leave_out(node, brief(error));
   }
+}
+
+void ClusterSizing::try_made_node(const std::string& gpu) {
+  if (kept(gpu, {gpu})) return;
+  const MadeNode made = made_node(gpu, libraries());
+  if (made.sets.empty()) return leave_out(gpu, made.what);
+  made_of_ = made.sets;
+  const std::size_t left_out = size_.left_out.size();
+  try_node(made.name);
+  made_of_.clear();
+  if (size_.left_out.size() == left_out) size_.made.push_back({made.name, made.what});
+}
+
+bool ClusterSizing::kept(const std::string& node, const std::vector<std::string>& gpus) {
+  if (!rules_) return false;
+  for (const std::string& gpu : gpus) {
+    const KeptFromChina found = kept_from_china(gpu, *size_.date, *rules_, libraries());
+    if (found.why.empty()) continue;
+    leave_out(node, (gpu == gpus.front() ? "" : gpu + ": ") + found.why, found.times_over);
+    size_.left_out.back().free_until = last_free_day(gpu, *size_.date, *rules_, libraries());
+    return true;
+  }
+  return false;
 }
 
 const Libraries& ClusterSizing::libraries() const { return environment_.data().libraries(); }
@@ -70,7 +92,10 @@ void ClusterSizing::refuse(const std::string& field, const std::string& found, c
 
 std::vector<std::string> ClusterSizing::sets_on(const std::string& node, int nodes) const {
   std::vector<std::string> sets = sets_;
-  sets.push_back("cluster.node=" + node);
+  if (made_of_.empty())
+    sets.push_back("cluster.node=" + node);
+  else
+    sets.insert(sets.end(), made_of_.begin(), made_of_.end());
   sets.push_back(fmt::format("cluster.nodes={}", nodes));
   if (options_.date) sets.push_back("date=" + to_string(*options_.date));
   return sets;

@@ -54,8 +54,13 @@ class ClusterSizing {
   TrainingSize size_;
 
  private:
+  void try_nodes();
   void try_node(const std::string& node);
-  std::optional<RuleBook> rules_;  // where they decide
+  void try_made_node(const std::string& gpu);
+  /// Leaves it out where a rule keeps one of its chips.
+  bool kept(const std::string& node, const std::vector<std::string>& gpus);
+  std::vector<std::string> made_of_;  // what is set in place of the name of a node that was made
+  std::optional<RuleBook> rules_;     // where they decide
 };
 
 }  // namespace flopcast

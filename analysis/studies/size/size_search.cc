@@ -52,6 +52,10 @@ KeptFromChina kept_from_china(const std::string& gpu, const Date& day, const Rul
   const auto launch = parse_date(chip.launch_date);
   if (!launch) return {"never launched, or nobody knows when"};
   if (*launch > day) return {"launched on " + to_string(*launch)};
+  if (const MakerNote* maker = book.note_of(chip.vendor)) {
+    if (!maker->sold) return {maker->note};
+    if (!maker->us_export) return {};
+  }
   KeptFromChina open;
   for (const ExportRule& rule : book.rules()) {
     if (!rule.bites() || rule.kind == "tariff" || !rule.judges() || !rule.holds_on(day)) continue;
@@ -67,6 +71,21 @@ KeptFromChina kept_from_china(const std::string& gpu, const Date& day, const Rul
     return out;
   }
   return open;
+}
+
+std::optional<Date> last_free_day(const std::string& gpu, const Date& day, const RuleBook& book,
+                                  const Libraries& libraries) {
+  // What may be had changes on days on which a rule begins or ends.
+  std::set<Date> days{day};
+  for (const ExportRule& rule : book.rules()) {
+    if (rule.in_force) days.insert(rule.in_force->plus_days(-1));
+    if (rule.until) days.insert(rule.until->plus_days(-1));
+  }
+  for (auto at = days.upper_bound(day); at != days.begin();) {
+    --at;
+    if (kept_from_china(gpu, *at, book, libraries).why.empty()) return *at;
+  }
+  return std::nullopt;
 }
 
 std::optional<std::size_t> furthest(std::size_t sizes, std::size_t guess, bool largest,
@@ -109,6 +128,48 @@ std::vector<std::string> nodes_to_try(const std::vector<std::string>& asked, boo
   if (!asked.empty()) return asked;
   if (for_china) return known;
   return {base.cluster.node.name};
+}
+
+std::vector<std::string> chips_without_node(const Libraries& libraries) {
+  std::set<std::string> held;
+  for (const std::string& node : libraries.names(LibraryKind::nodes)) held.insert(libraries.node(node).gpu.name);
+  std::vector<std::string> out;
+  for (const std::string& gpu : libraries.names(LibraryKind::gpus))
+    if (!held.contains(gpu)) out.push_back(gpu);
+  return out;
+}
+
+MadeNode made_node(const std::string& gpu, const Libraries& libraries) {
+  // Eight PCIe cards, a 400G NIC for each: the usual server of those that are sold without one of their own.
+  const std::string server = "h100-pcie-server";
+  MadeNode out;
+  out.gpu = gpu;
+  const std::vector<std::string> known = libraries.names(LibraryKind::nodes);
+  if (std::find(known.begin(), known.end(), server) == known.end()) {
+    out.name = gpu;
+    out.what = fmt::format("no node of the library holds it, and there is no {} to put it into", server);
+    return out;
+  }
+  const NodeSpec node = libraries.node(server);
+  out.name = fmt::format("server of {} {}", node.gpus, gpu);
+  if (!libraries.runs(gpu)) {
+    out.what = "figures that a replay needs are not published";
+    return out;
+  }
+  const GpuSpec chip = libraries.gpu(gpu);
+  const bool links = chip.nvlink_bandwidth > BytesPerSecond(0);
+  const BytesPerSecond rate = links ? chip.nvlink_bandwidth : chip.pcie_bandwidth;
+  if (rate <= BytesPerSecond(0)) {
+    out.what = "no node of the library holds it, and what joins it to others is not published";
+    return out;
+  }
+  const std::string text = fmt::format("{:.6g} GB/s per direction", rate.value() / 1e9);
+  out.sets = {"cluster.node=" + server, "cluster.node_override.gpu=" + gpu,
+              "cluster.node_override.nvlink_bandwidth=" + text};
+  out.what =
+      fmt::format("no node of the library holds it: {} of them in {}'s place in {} are assumed, joined by {} of {}",
+                  node.gpus, node.gpu.name, server, links ? "their own links" : "PCIe", text);
+  return out;
 }
 
 std::optional<UsdPerSecond> price_on(const Scenario& scenario, const std::string& node, const Scenario& base,

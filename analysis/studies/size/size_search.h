@@ -38,10 +38,26 @@ KeptFromChina kept_from_china(const std::string& gpu, const Date& day, const Rul
 std::optional<std::size_t> furthest(std::size_t sizes, std::size_t guess, bool largest,
                                     const std::function<bool(std::size_t)>& good);
 
+/// The last day up to `day` on which a chip could be had in China; none: it was never so.
+std::optional<Date> last_free_day(const std::string& gpu, const Date& day, const RuleBook& book,
+                                  const Libraries& libraries);
+
 /// Kinds of nodes: those asked for, or the scenario's own, or all where rules decide. @throws InputError for unknown
 /// ones.
 std::vector<std::string> nodes_to_try(const std::vector<std::string>& asked, bool for_china, const Scenario& base,
                                       const Libraries& libraries);
+
+/// A chip that no node of the library holds, in a node that is made for it.
+struct MadeNode {
+  std::string name;  ///< "server of 8 l20"
+  std::string gpu;
+  std::vector<std::string> sets;  ///< that make it; empty: it cannot be made
+  std::string what;               ///< that is assumed, or why it cannot be
+};
+/// Eight of a chip in a usual server, joined by what the chip has: its own links, or PCIe.
+MadeNode made_node(const std::string& gpu, const Libraries& libraries);
+/// Chips that no node of the library holds.
+std::vector<std::string> chips_without_node(const Libraries& libraries);
 
 /// Of a GPU on such nodes: the scenario's own price, or what the price book knows of the day.
 std::optional<UsdPerSecond> price_on(const Scenario& scenario, const std::string& node, const Scenario& base,

@@ -37,7 +37,8 @@ struct TrainingCluster {
   ScreenedPlan plan;
   std::string layout;  ///< of a loop (rl_size.h), in place of the plan
   bool replayed = false;
-  int apart = 1;  ///< step, in nodes, between the sizes tried about it
+  bool surely_fits = true;  ///< as `plan` has it
+  int apart = 1;            ///< step, in nodes, between the sizes tried about it
   std::string best() const { return layout.empty() ? plan_text(plan.choice) : layout; }
   Seconds step;
   double days = 0, gpu_hours = 0;  ///< interruptions and ramp included where it was replayed
@@ -50,7 +51,19 @@ struct TrainingCluster {
 
 struct ChipLeftOut {
   std::string node, why;
-  double times_over = 0;  ///< the bound of the rule that keeps it; 0: no bound does
+  double times_over = 0;           ///< the bound of the rule that keeps it; 0: no bound does
+  std::optional<Date> free_until;  ///< the last day on which no rule did
+};
+
+/// A node that no library has, for a chip that is in none.
+struct NodeMadeUp {
+  std::string node, what;
+};
+
+/// Sizes of which the closed form was asked.
+struct SizesLookedAt {
+  std::string node;
+  std::vector<int> nodes;  ///< ascending
 };
 
 struct TrainingSize {
@@ -60,8 +73,10 @@ struct TrainingSize {
   std::optional<Date> date;
   std::vector<TrainingCluster> met;      ///< the cheapest first; where prices are not known, the fewest GPUs first
   std::vector<TrainingCluster> not_met;  ///< the best that a chip can do, replayed as well
-  std::vector<TrainingCluster> tried;    ///< every cluster that was priced, in closed form
+  std::vector<TrainingCluster> tried;    ///< every cluster for which a plan was found
+  std::vector<SizesLookedAt> looked_at;  ///< plans that miss what is asked for by more than a little were not sought
   std::vector<ChipLeftOut> left_out;
+  std::vector<NodeMadeUp> made;
 };
 
 /// @throws InputError: no run, neither deadline nor budget, a node that does not exist; Interrupted.

@@ -88,6 +88,32 @@ std::string ranges_note(const TrainingSize& size, const TrainingSizeOptions& opt
       size.steps > 0 ? "" : " and what runs lose", kept);
 }
 
+/// "18 to 29, 32, 40 to 64 by 8"
+std::string sizes_text(const std::vector<int>& nodes) {
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < nodes.size();) {
+    std::size_t end = i + 1;
+    while (end + 1 < nodes.size() && nodes[end + 1] - nodes[end] == nodes[i + 1] - nodes[i]) ++end;
+    if (end >= i + 2 && end < nodes.size()) {
+      const int apart = nodes[i + 1] - nodes[i];
+      parts.push_back(fmt::format("{} to {}{}", format_integer(nodes[i]), format_integer(nodes[end]),
+                                  apart > 1 ? fmt::format(" by {}", apart) : ""));
+      i = end + 1;
+    } else {
+      parts.push_back(format_integer(nodes[i++]));
+    }
+  }
+  if (parts.size() < 2) return fmt::format("{}", fmt::join(parts, ""));
+  const std::string last = parts.back();
+  parts.pop_back();
+  return fmt::format("{} and {}", fmt::join(parts, ", "), last);
+}
+
+std::string looked_at_text(const SizesLookedAt& looked) {
+  return fmt::format("Looked at of {}: {} node{}.", looked.node, sizes_text(looked.nodes),
+                     looked.nodes.size() == 1 && looked.nodes.front() == 1 ? "" : "s");
+}
+
 std::string last_cell(const TrainingCluster& cluster, const TrainingSizeOptions& options, bool met) {
   std::string last = met ? cluster.best() : shortfall(cluster, options);
   if (!cluster.precision_note.empty()) last += fmt::format(" ({})", cluster.precision_note);
@@ -136,10 +162,15 @@ void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, P
   LineChart chart;
   for (auto& [node, line] : by_node) chart.lines.push_back(std::move(line));
   if (chart.lines.empty()) return;
-  chart.title = fmt::format("{} clusters were tried, each with its best plan", size.tried.size());
-  chart.caption = fmt::format("{}. Filled: {}. Labels are GPUs.",
-                              size.steps > 0 ? "Whole runs, replayed" : "Closed form, without ramp and interruptions",
-                              asked_for(options));
+  std::size_t looked = 0;
+  for (const SizesLookedAt& of_kind : size.looked_at) looked += of_kind.nodes.size();
+  chart.title = fmt::format("{} clusters were tried, each with its best plan", std::max(looked, size.tried.size()));
+  chart.caption =
+      fmt::format("{}. Filled: {}. Labels are GPUs.",
+                  size.steps > 0 ? "Whole runs, replayed"
+                                 : "Those with a plan that does or nearly does: replayed, or in closed form "
+                                   "without ramp and interruptions",
+                  asked_for(options));
   chart.x_title = "days";
   chart.y_title = priced ? unit.name : "GPUs";
   chart.x_text = chart.y_text = [](double value) { return fmt::format("{:.4g}", value); };
@@ -188,6 +219,8 @@ std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options
                    style.width(), "  ") +
               "\n";
   }
+  for (const SizesLookedAt& looked : size.looked_at) text += wrap(looked_at_text(looked), style.width(), "  ") + "\n";
+  for (const NodeMadeUp& made : size.made) text += wrap(made.node + ": " + made.what, style.width(), "  ") + "\n";
   for (const ChipLeftOut& chip : size.left_out)
     text += wrap(fmt::format("{}: {}", chip.node, chip.why), style.width(), "  ") + "\n";
   return text;
@@ -248,6 +281,17 @@ report::TrainingSizeStudy to_message(const TrainingSize& size, const TrainingSiz
     report::NodeLeftOut& entry = *message.add_left_out();
     entry.set_node(chip.node);
     entry.set_why(chip.why);
+    if (chip.free_until) entry.set_free_until(to_string(*chip.free_until));
+  }
+  for (const SizesLookedAt& looked : size.looked_at) {
+    report::SizesLookedAt& entry = *message.add_looked_at();
+    entry.set_node(looked.node);
+    entry.mutable_nodes()->Add(looked.nodes.begin(), looked.nodes.end());
+  }
+  for (const NodeMadeUp& made : size.made) {
+    report::NodeMadeUp& entry = *message.add_made();
+    entry.set_node(made.node);
+    entry.set_what(made.what);
   }
   return message;
 }
@@ -274,6 +318,8 @@ std::string to_html(const TrainingSize& size, const TrainingSizeOptions& options
   table("Does not", size.not_met, false);
   if (const std::string note = ranges_note(size, options); !note.empty()) page.note(note);
   add_picture(size, options, page);
+  for (const SizesLookedAt& looked : size.looked_at) page.note(looked_at_text(looked));
+  for (const NodeMadeUp& made : size.made) page.note(made.node + ": " + made.what);
   if (!size.left_out.empty()) {
     page.heading("Left out");
     std::vector<std::vector<std::string>> rows;
@@ -283,26 +329,59 @@ std::string to_html(const TrainingSize& size, const TrainingSizeOptions& options
   return page.str();
 }
 
+namespace {
+
+/// Of the chips that a rule keeps: the three that come nearest to its bound, and those that could be had last.
+std::vector<std::string> rules_to_change(const TrainingSize& size) {
+  std::vector<std::string> out;
+  std::vector<const ChipLeftOut*> over, free;
+  for (const ChipLeftOut& chip : size.left_out) {
+    if (chip.times_over >= 1) over.push_back(&chip);
+    if (chip.free_until) free.push_back(&chip);
+  }
+  constexpr std::size_t kNamed = 3;
+  const auto named = [&](std::vector<const ChipLeftOut*>& chips, auto text) {
+    std::vector<std::string> words;
+    for (std::size_t i = 0; i < std::min(kNamed, chips.size()); ++i) words.push_back(text(*chips[i]));
+    return fmt::format("{}", fmt::join(words, ", "));
+  };
+  std::stable_sort(free.begin(), free.end(), [](auto* a, auto* b) { return *a->free_until > *b->free_until; });
+  if (!free.empty())
+    out.push_back("an earlier --date: " + named(free, [](const ChipLeftOut& chip) {
+                    return fmt::format("{} was free until {}", chip.node, to_string(*chip.free_until));
+                  }));
+  std::stable_sort(over.begin(), over.end(), [](auto* a, auto* b) { return a->times_over < b->times_over; });
+  if (!over.empty())
+    out.push_back("another rule: " +
+                  named(over, [](const ChipLeftOut& chip) { return fmt::format("{} ({})", chip.node, chip.why); }));
+  return out;
+}
+
+}  // namespace
+
 Diagnostic unmet(const TrainingSize& size, const TrainingSizeOptions& options) {
   Diagnostic d;
   d.file = size.base.file;
   d.field = options.deadline ? "--deadline" : "--budget";
   d.expected = asked_for(options);
+  std::vector<std::string> changes;
   if (size.not_met.empty()) {
     d.found = fmt::format("no chip: {} left out", size.left_out.size());
-    d.remedy = "another day, or --nodes";
-    // The chip that comes nearest to what may be sold.
-    const ChipLeftOut* nearest = nullptr;
-    for (const ChipLeftOut& chip : size.left_out)
-      if (chip.times_over >= 1 && (!nearest || chip.times_over < nearest->times_over)) nearest = &chip;
-    if (nearest)
-      d.remedy = fmt::format("a chip below the rule's bound: the nearest is {}, {}; or {}", nearest->node, nearest->why,
-                             d.remedy);
-    return d;
+  } else {
+    // The cheapest stands first, and what is in time before what is not.
+    const TrainingCluster* nearest = &size.not_met.front();
+    for (const TrainingCluster& cluster : size.not_met) {
+      if (nearest->in_time == cluster.in_time && (cluster.in_time || nearest->days <= cluster.days)) continue;
+      if (nearest->in_time && !cluster.in_time) continue;
+      nearest = &cluster;
+    }
+    d.found =
+        fmt::format("the nearest is {}: {} days, {}", nearest->text(), days_text(nearest->days), money_of(*nearest));
+    changes.push_back(shortfall(*nearest, options));
   }
-  const TrainingCluster& nearest = size.not_met.front();
-  d.found = fmt::format("the nearest is {}: {} days, {}", nearest.text(), days_text(nearest.days), money_of(nearest));
-  d.remedy = shortfall(nearest, options);
+  for (std::string& change : rules_to_change(size)) changes.push_back(std::move(change));
+  if (size.not_met.empty()) changes.push_back("--nodes");
+  d.remedy = fmt::format("{}", fmt::join(changes, "; or "));
   return d;
 }
 
