@@ -52,7 +52,7 @@ struct PlannedUnit {
   DeploymentUnit unit;
   CurveSample at_most;     ///< the most traffic within the promise; no requests: none is served within it
   std::string limited_by;  ///< what breaks at a little more: "TTFT", "TPOT", "queues"
-  bool roughly = false;    ///< it serves less than twice as much, and others more: how much less was not looked for
+  bool roughly = false;    ///< it serves less than twice as much, and others far more: how much was not looked for
   int copies = 0;          ///< that the cluster holds
   double requests_per_gpu() const { return at_most.requests_per_s / unit.gpus(); }
 };

@@ -91,7 +91,7 @@ std::string to_text(const ServingPlanStudy& study, const TextStyle& style) {
   }
   text += table.render(style) + "\n" + wrap(own_text(study), style.width(), "") + "\n";
   if (std::any_of(study.plans.begin(), study.plans.end(), [](const PlannedUnit& plan) { return plan.roughly; }))
-    text += wrap("Roughly: it serves at least that and less than twice as much, and another serves more.",
+    text += wrap("Roughly: it serves at least that and less than twice as much, and another serves far more.",
                  style.width(), "  ") +
             "\n";
   if (study.plans.size() > kShown) text += fmt::format("{} more are in --csv.\n", study.plans.size() - kShown);

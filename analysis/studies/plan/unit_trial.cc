@@ -16,6 +16,8 @@ namespace {
 /// Loads are found to within this.
 constexpr double kClose = 1.03;
 constexpr double kLeastLoad = 1.0 / 4096, kMostLoad = 4096;
+/// A unit that serves less than this share of what another serves is far behind it.
+constexpr double kFarBehind = 2.0 / 3;
 /// Requests under way, on the mean, of which hardly any meets another.
 constexpr double kAlone = 0.05;
 
@@ -39,7 +41,7 @@ class UnitTrial {
       return limit == 0;
     };
     const double low = doubled_load(meets, kLeastLoad, kMostLoad);
-    found.roughly = low > 0 && low < kMostLoad && 2 * found.at_most.requests_per_s < worth_;
+    found.roughly = low > 0 && low < kMostLoad && 2 * found.at_most.requests_per_s < kFarBehind * worth_;
     if (low > 0 && low < kMostLoad && !found.roughly) bisect_load(meets, low, kClose);
     if (low == 0) {
       found.at_most = last_;

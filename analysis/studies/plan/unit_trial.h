@@ -22,7 +22,7 @@ struct Capacity {
 };
 
 /// Replays the unit that `scenario` has at one load after the other: the load is doubled or halved until the promise
-/// breaks or is kept, and then bisected, unless it is clear by then that less is served than `worth`.
+/// breaks or is kept, and then bisected, unless it is clear by then that far less is served than `worth`.
 /// @param worth requests per second; 0: whatever it is
 Capacity capacity_of_unit(const Scenario& scenario, const ServingPlanOptions& options, double worth = 0);
 

@@ -184,14 +184,15 @@ class TrainingSizing final : public ClusterSizing {
   }
 
   /// The same, or none: no plan takes so little. What `plan` puts first surely fits, if any plan does: where none that
-  /// takes so little does, a longer one may.
-  const std::optional<TrainingCluster>& planned(int nodes, Seconds longest) {
-    const auto [found, fresh] = kind_.planned.try_emplace(nodes);
-    Planned& known = found->second;
-    if (!fresh && (known.cluster || known.longest >= longest)) return known.cluster;
-    known = {with_plan_of(nodes, longest), longest};
-    if (known.cluster && known.cluster->in_time && !known.cluster->surely_fits && longest < StepEstimator::kAnyLength)
-      known = {with_plan_of(nodes, StepEstimator::kAnyLength), StepEstimator::kAnyLength};
+  /// takes so little does, a longer one may, which is looked for unless this is but an alternative.
+  const std::optional<TrainingCluster>& planned(int nodes, Seconds longest, bool alternative = false) {
+    static const std::optional<TrainingCluster> kNone;
+    Planned& known = kind_.planned[nodes];
+    if (!known.cluster && known.longest < longest) known = {with_plan_of(nodes, longest), longest};
+    const bool unsure = known.cluster && known.cluster->in_time && !known.cluster->surely_fits &&
+                        known.longest < StepEstimator::kAnyLength;
+    if (unsure && alternative) return kNone;
+    if (unsure) known = {with_plan_of(nodes, StepEstimator::kAnyLength), StepEstimator::kAnyLength};
     return known.cluster;
   }
 
@@ -308,7 +309,7 @@ class TrainingSizing final : public ClusterSizing {
       if (!may_plan_more()) break;
       const Seconds longest = std::min(longest_step(nodes, limits), Seconds(step));
       if (!may_do(nodes, longest)) continue;
-      const std::optional<TrainingCluster>& cluster = planned(nodes, longest);
+      const std::optional<TrainingCluster>& cluster = planned(nodes, longest, true);
       if (cluster && keeps(*cluster, limits) && cluster->gpu_hours < most) best = *cluster;
     }
     return best;
@@ -398,7 +399,7 @@ class TrainingSizing final : public ClusterSizing {
   void add_larger(int nodes, const Limits& limits, const std::vector<int>& sizes, std::vector<TrainingCluster>& out) {
     const auto next = std::upper_bound(sizes.begin(), sizes.end(), nodes);
     if (next == sizes.end() || !may_do(*next, limits)) return;
-    const std::optional<TrainingCluster>& larger = planned(*next, longest_step(*next, limits) * kSlack);
+    const std::optional<TrainingCluster>& larger = planned(*next, longest_step(*next, limits) * kSlack, true);
     if (larger && keeps(*larger, limits) && larger->days < out.back().days) out.push_back(*larger);
   }
 
