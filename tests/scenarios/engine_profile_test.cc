@@ -178,6 +178,23 @@ TEST_CASE("parts of a quantised checkpoint may stay in BF16, and take their memo
                   InputError);
 }
 
+TEST_CASE("TensorRT-LLM keeps whole caches for layers with a window, unless it is told their windows",
+          "[scenarios][serving]") {
+  const auto per_token = [](const std::string& version, const std::string& more = "") {
+    const std::string text = replaced(replaced(replaced(kNamed, "llama-3.1-70b", "gpt-oss-120b"), "vllm-0.12", version),
+                                      "weights: \"fp8\"", "");
+    const Scenario scenario = load_text(replaced(text, "engine:", more + "engine:"));
+    const ReplicaMemory memory = replica_memory(engine(scenario), scenario.cluster.node.gpu);
+    CHECK((memory.window == 128) == (memory.kv_per_window > Bytes(0)));
+    return 4 * memory.kv_per_token.value();  // of all four GPUs
+  };
+  // Keys and values of eight heads of 64 in BF16, in 18 or 36 layers.
+  CHECK(per_token("vllm-0.12") == 2 * 8 * 64 * 2 * 18);
+  CHECK(per_token("trtllm-1.2") == 2 * 8 * 64 * 2 * 36);
+  CHECK(per_token("trtllm-0.17") == per_token("trtllm-1.2"));
+  CHECK(per_token("trtllm-1.2", "window_caches: true ") == per_token("vllm-0.12"));
+}
+
 const std::string kAsked = R"(cluster { node: "hgx-h200" nodes: 1 fabric: "single-switch" }
 model: "llama-3.1-70b"
 serving {

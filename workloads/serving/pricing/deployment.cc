@@ -158,6 +158,11 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   out.kv_per_token = kv_bytes_per_token_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
   if (engine.has_drafter())
     out.kv_per_token += kv_bytes_per_token_and_gpu(engine.drafter, engine.precision.kv, plan.tensor);
+  out.kv_per_window = kv_bytes_per_window_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
+  if (!engine.window_caches && out.kv_per_window > Bytes(0)) {
+    out.kv_per_token += out.kv_per_window / model.attention.window.tokens;
+    out.kv_per_window = Bytes(0);
+  }
   // A size of its own holds whatever the share says.
   if (engine.cache_tokens > 0)
     out.usable = out.table.total() + static_cast<double>(engine.cache_tokens) * out.kv_per_token;
@@ -174,7 +179,6 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   out.kv_tokens = engine.cache_tokens > 0
                       ? engine.cache_tokens
                       : static_cast<std::int64_t>(std::floor((left - out.state_pool) / out.kv_per_token));
-  out.kv_per_window = kv_bytes_per_window_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
   out.window = out.kv_per_window > Bytes(0) ? model.attention.window.tokens : 0;
   return out;
 }

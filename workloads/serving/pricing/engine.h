@@ -257,6 +257,7 @@ struct EngineConfig {
   Bytes cache_memory;                           ///< of a GPU for it; 0: likewise
   double state_share = 0;                       ///< of what weights leave, for states of layers; 0: in the KV cache
   int state_places = 1;                         ///< of that pool, for each request that runs
+  bool window_caches = true;                    ///< caches of layers with a window are as long as that
   int adapters = 0;                             ///< low-rank adapters that stand in memory
   int adapter_rank = 16;
 
@@ -287,6 +288,7 @@ struct EngineConfig {
     field("overlap_scheduling", &EngineConfig::overlap_scheduling, {"engine"});
     field("scheduled_ahead", &EngineConfig::scheduled_ahead, {"engine"});
     field("results_behind_launch", &EngineConfig::results_behind_launch, {"engine"});
+    field("window_caches", &EngineConfig::window_caches, {"engine"});
     field("communication_sms", &EngineConfig::communication_sms, {"engine"});
     field("decode_exchange", &EngineConfig::decode_exchange, {"engine"});
     field("expert_transport", &EngineConfig::expert_transport, {"engine"});

@@ -379,8 +379,9 @@ const EngineWriter kWriters[] = {
       "priority_preemption", "adapters", "adapter_rank", "cache_memory"}}};
 /// And of none of them.
 constexpr const char* kWithoutFlag[] = {
-    "balance_attention", "kernels",     "expert_kernels", "results_behind_launch", "scheduled_ahead",
-    "communication_sms", "first_token", "scaling",        "shared_beside_tokens",  "bf16_parts"};
+    "balance_attention",    "kernels",           "expert_kernels", "results_behind_launch",
+    "scheduled_ahead",      "communication_sms", "first_token",    "scaling",
+    "shared_beside_tokens", "bf16_parts",        "window_caches"};
 
 /// What the engine is not told of a pool, each with why.
 void name_the_rest(const PoolSpec& pool, const EngineWriter& writer, const Stated& stated, LaunchCommand& out) {
