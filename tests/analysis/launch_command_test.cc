@@ -84,7 +84,7 @@ TEST_CASE("a version is told what it knows, and the rest is named", "[analysis][
 }
 
 TEST_CASE("servers of prompts and of answers find each other, and overlap what they can", "[analysis][serving]") {
-  const std::string vllm = replaced(kSplit, "sglang-0.5.9", "vllm-0.12");
+  const std::string vllm = replaced(replaced(kSplit, "sglang-0.5.9", "vllm-0.12"), "sglang-0.5.9", "vllm-0.12");
   CHECK_THAT(to_text(commands(vllm)), ContainsSubstring("export VLLM_NIXL_SIDE_CHANNEL_HOST=\"$OWN_ADDRESS\""));
   CHECK_THAT(
       kubernetes_manifest(commands(vllm), "v3"),
@@ -125,7 +125,7 @@ TEST_CASE("replicas over several nodes are told their place on each of them", "[
   // One node is told nothing of the kind.
   CHECK_THAT(to_text(commands(kDense)), !ContainsSubstring("NODE_RANK"));
 
-  const std::string wide = replaced(kSplit, "sglang-0.5.9", "vllm-0.12");
+  const std::string wide = replaced(replaced(kSplit, "sglang-0.5.9", "vllm-0.12"), "sglang-0.5.9", "vllm-0.12");
   CHECK_THAT(to_text(commands(wide)),
              ContainsSubstring("--data-parallel-size-local 8") &&
                  ContainsSubstring("--headless --data-parallel-start-rank $((NODE_RANK * 8))"));
