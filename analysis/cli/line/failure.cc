@@ -94,7 +94,10 @@ void report_termination() {
   std::set_terminate([] {
     remove_unfinished_files();
     const std::exception_ptr failure = std::current_exception();
-    if (failure) report_failure(failure);
+    if (failure)
+      report_failure(failure);
+    else  // where a library lets no exception out: listing a folder, in libstdc++, for want of memory
+      tell("flopcast: ended by a library that could not go on, most likely for want of memory");
     ::_exit(kExitInternal);
   });
 }
