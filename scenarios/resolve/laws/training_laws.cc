@@ -296,7 +296,7 @@ void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const M
         fmt::format("at most {:g}: an expert then takes every token ({} experts, {} per token)", most,
                     model.moe.experts, model.moe.experts_per_token));
   }
-  const int copies = model.moe.experts + load.redundant_experts;
+  const std::int64_t copies = std::int64_t{model.moe.experts} + load.redundant_experts;
   if (load.redundant_experts > 0 && load.placement != ExpertLoad::Placement::eplb) {
     add("redundant_experts", fmt::format("{}", load.redundant_experts), "0, unless placement: \"eplb\" places them");
   } else if (load.redundant_experts > 0 && copies % plan.expert != 0) {
