@@ -23,7 +23,8 @@ namespace {
 
 /// Requests at once several times over, else no queue settles.
 constexpr double kLivesTold = 5;
-constexpr double kMostTold = 50'000;
+/// A load near saturation makes queues that take tens of thousands of requests to show that they grow.
+constexpr double kEnoughTold = 50'000;
 
 }  // namespace
 
@@ -31,7 +32,7 @@ ReplayLength::ReplayLength(const TrafficConfig& own) : own_(static_cast<double>(
 
 void ReplayLength::cut(ServingScenario& serving, double load) const {
   const auto all = static_cast<double>(expected_requests(serving.traffic));
-  const double told = std::max(own_, std::min(kMostTold, kLivesTold * at_once_per_load_ * load));
+  const double told = std::max({own_, kEnoughTold, kLivesTold * at_once_per_load_ * load});
   if (own_ <= 0 || load <= 1 || all <= told) return;
   serving.traffic.requests = static_cast<std::uint64_t>(told);
   serving.warm_up = serving.warm_up * (told / all);

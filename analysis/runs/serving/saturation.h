@@ -11,8 +11,8 @@ namespace flopcast {
 TrafficConfig times_as_much(TrafficConfig traffic, double factor);
 
 /// Cuts replays of a scenario at other loads to as many requests as tell what a load does: as many as the scenario
-/// itself has, or several times as many as are under way at once. Without it a load of a hundred times the traffic has
-/// a hundred times the requests.
+/// itself has, 50,000, or several times as many as are under way at once. Without it a load of a hundred times the
+/// traffic has a hundred times the requests.
 class ReplayLength {
  public:
   explicit ReplayLength(const TrafficConfig& own);

@@ -30,7 +30,7 @@ constexpr std::size_t kShapesApart = 4;  // of prompts and of answers each that 
 constexpr int kMostReplicasOfAKind = 8;  // in a unit of prefill and decode replicas
 /// Units that are tried before what the best of them serves decides which others are worth a closer look: the same for
 /// any number of workers.
-constexpr std::size_t kUnitsAtOnce = 8;
+constexpr std::size_t kUnitsAtATime = 8;
 
 const std::vector<std::string>& open_names() {
   static const std::vector<std::string> kNames{"tensor", "attention_data", "expert", "pipeline", "split"};
@@ -260,9 +260,9 @@ class ServingPlanner {
 
   std::vector<PlannedUnit> tried(const std::vector<DeploymentUnit>& units, const std::string& stage) {
     std::vector<PlannedUnit> out;
-    for (std::size_t begin = 0; begin < units.size(); begin += kUnitsAtOnce) {
+    for (std::size_t begin = 0; begin < units.size(); begin += kUnitsAtATime) {
       if (options_.progress && !options_.progress(stage, begin, units.size())) throw Interrupted();
-      const std::size_t count = std::min(kUnitsAtOnce, units.size() - begin);
+      const std::size_t count = std::min(kUnitsAtATime, units.size() - begin);
       const std::vector<Capacity> found = parallel_map<Capacity>(count, options_.workers, [&](std::size_t i) {
         const DeploymentUnit& unit = units[begin + i];
         const bool own = study_.own && *study_.own == unit;
