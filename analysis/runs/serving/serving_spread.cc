@@ -23,7 +23,7 @@ struct ServedModel {
 };
 
 const ClusterSpec& answering_cluster(const Scenario& scenario) {
-  return scenario.rl && scenario.rl->rollout_cluster ? *scenario.rl->rollout_cluster : scenario.cluster;
+  return scenario.rl ? scenario.rl->engine_cluster(scenario.cluster) : scenario.cluster;
 }
 
 /// "vllm" of "vllm-0.12": what an engine learns it keeps, versions differ by less than engines.
